@@ -1,0 +1,33 @@
+"""What the user is told when something is wrong: one or two lines, never a traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TsdistillError(Exception):
+    """A mistake that the user can mend.
+
+    The message says what is wrong, where, and what to do, in one or two lines. The command line prints it
+    and exits with status 2; a traceback is shown only with ``debug=true``.
+    """
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Say which valid name a misspelt one most resembles.
+
+    Args:
+        name: what the user wrote.
+        choices: the valid names.
+
+    Returns:
+        ``"did you mean 'tsd'?"``, or the list of choices where none is near, or ``""`` where there are none.
+    """
+    valid = sorted({str(choice) for choice in choices})
+    folded = {choice.lower(): choice for choice in reversed(valid)}
+    found = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if found:
+        return f"did you mean '{folded[found[0]]}'?"
+    if not valid:
+        return ""
+    shown = ", ".join(valid[:12]) + (", ..." if len(valid) > 12 else "")
+    return f"choose from: {shown}"
