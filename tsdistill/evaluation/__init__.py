@@ -1,0 +1,1 @@
+"""Performance, substitution, reasoning and cost: pure functions of arrays and a model."""
