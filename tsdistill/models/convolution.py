@@ -1,0 +1,126 @@
+"""What the convolutional families share: 'same' convolution, normalisation and pooling that ignore padding.
+
+Padded steps are zeroed before the first convolution and after every normalisation, so that a series in a
+padded batch meets the same zeros beyond its end as it would alone.
+
+Initialisation follows Keras, in which the three networks were published: Glorot uniform weights, zero biases.
+Batch normalisation keeps PyTorch's defaults (running averages of momentum 0.1, eps 1e-5) instead of Keras'
+(0.01, 1e-3): with one or two batches an epoch Keras' averages need hundreds of epochs to reach the statistics
+they stand for, so that validation would long see another network than training; and the larger eps would
+damp series of small amplitude.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def steps_mask(x: Tensor, lengths: Tensor | None) -> Tensor | None:
+    """Mark the true steps of padded series.
+
+    Args:
+        x: series, (B, C, T).
+        lengths: true lengths, (B,) int64, or None where all have length T.
+
+    Returns:
+        True where a step is no padding, (B, T) bool, or None where ``lengths`` is None.
+    """
+    if lengths is None:
+        return None
+    return torch.arange(x.shape[-1], device=x.device) < lengths.to(x.device)[:, None]
+
+
+def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Set padded steps of ``x`` (B, D, T) to zero, those where ``mask`` (B, T) is False."""
+    return x if mask is None else x.masked_fill(~mask[:, None], 0.0)
+
+
+def mean_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Average over true steps (global average pooling).
+
+    Args:
+        x: features, (B, D, T), zero at padded steps.
+        lengths: true lengths, (B,) int64, or None where all have length T.
+
+    Returns:
+        Means, (B, D), of the dtype of ``x``.
+    """
+    if lengths is None:
+        return x.mean(dim=-1)
+    return x.sum(dim=-1) / lengths.to(x)[:, None]
+
+
+def dense(features: int, n_classes: int) -> nn.Linear:
+    """Make the classifier on pooled features, initialised as Keras does."""
+    layer = nn.Linear(features, n_classes)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class SameConv1d(nn.Conv1d):
+    """Convolution with Keras' 'same' padding: (k - 1) // 2 zeros on the left, k // 2 on the right."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Draw Glorot uniform weights; biases start at zero."""
+        nn.init.xavier_uniform_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, T) to (B, D, T)."""
+        y = super().forward(x)
+        # Padded by k // 2 on both sides, an even kernel gives one step too many, at the left.
+        return y if self.kernel_size[0] % 2 else y[..., 1:]
+
+
+class MaskedBatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation whose statistics come from true steps only.
+
+    With a mask, the true steps of all series are gathered into (steps, D) and normalised there: each true
+    step counts once in the batch statistics and in the running averages, whatever the padding.
+    """
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalise.
+
+        Args:
+            x: features, (B, D, T).
+            mask: True at true steps, (B, T) bool, or None where all are.
+
+        Returns:
+            Normalised features, (B, D, T), zero at padded steps.
+        """
+        if mask is None:
+            return self._normalise(x)
+        steps = self._normalise(x.transpose(1, 2)[mask])
+        padded = steps.new_zeros(x.shape[0], x.shape[2], x.shape[1])
+        return padded.index_put((mask,), steps).transpose(1, 2)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            # One series of one step has no variance: only the running averages are left.
+            return functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch normalisation and, unless told otherwise, ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, bias: bool = True, relu: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = SameConv1d(in_channels, out_channels, kernel, bias=bias)
+        self.norm = MaskedBatchNorm1d(out_channels)
+        self.relu = relu
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (B, C, T) to (B, D, T); padded steps come out as zero."""
+        y: Tensor = self.norm(self.conv(x), mask)
+        return functional.relu(y) if self.relu else y
