@@ -1,0 +1,1 @@
+"""Distillation methods: loss terms, weighted into stages, stages in order."""

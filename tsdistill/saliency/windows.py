@@ -25,8 +25,29 @@ class Windows:
         """Window length w in timesteps."""
         return int(self.segments.shape[-1])
 
+    def stack(self, x: Tensor) -> Tensor:
+        """Lay the perturbed copies behind the clean series.
+
+        Args:
+            x: clean series, (B, C, T).
+
+        Returns:
+            (M + 1, B, C, T), of the dtype of ``x``: the clean series first.
+        """
+        B, C, T = x.shape
+        M, w = self.starts.shape[1], self.width
+        stacked = x.expand(M + 1, B, C, T).clone()
+        copies = stacked[1:]
+        steps = (self.starts.T[:, :, None, None] + torch.arange(w, device=x.device)).expand(M, B, C, w)
+        segments = self.segments.transpose(0, 1)
+        if self.channels is not None:
+            chosen = torch.arange(C, device=x.device) == self.channels.T[:, :, None]
+            segments = torch.where(chosen[..., None], segments, copies.gather(3, steps))
+        copies.scatter_(3, steps, segments)
+        return stacked
+
     def apply(self, x: Tensor) -> Tensor:
-        """Build the perturbed series.
+        """Build the perturbed series alone.
 
         Args:
             x: clean series, (B, C, T).
@@ -34,14 +55,4 @@ class Windows:
         Returns:
             Perturbed series, (B, M, C, T), of the dtype of ``x``.
         """
-        B, C, T = x.shape
-        M, w = self.starts.shape[1], self.width
-        steps = self.starts[:, :, None, None] + torch.arange(w, device=x.device)
-        steps = steps.expand(B, M, C, w)
-        perturbed = x[:, None].expand(B, M, C, T).clone()
-        segments = self.segments
-        if self.channels is not None:
-            kept = perturbed.gather(3, steps)
-            chosen = torch.arange(C, device=x.device) == self.channels[:, :, None]
-            segments = torch.where(chosen[..., None], segments, kept)
-        return perturbed.scatter_(3, steps, segments)
+        return self.stack(x)[1:].transpose(0, 1)

@@ -1,0 +1,54 @@
+"""FitNets: the student's guided layer regresses the teacher's hint (Romero et al. 2015, arXiv 1412.6550)."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tsdistill.methods.base import Features, LossTerm, StepFacts
+
+
+def hint_loss(regressed: Tensor, hint: Tensor) -> Tensor:
+    """Half the mean squared difference between hint and regressed guided features (equation 3).
+
+    Args:
+        regressed: (B, D, T), with gradient.
+        hint: the teacher's features, (B, D, T).
+
+    Returns:
+        Scalar, the mean over all elements.
+    """
+    return 0.5 * functional.mse_loss(regressed, hint.detach())
+
+
+class Hint(LossTerm):
+    """``hint_loss`` under a learned 1x1 convolution from the student's width to the teacher's.
+
+    Where the two sequences differ in length, the regressed one is resampled linearly to the hint's.
+
+    Args:
+        teacher_layer: path of the teacher's hint layer; None takes its ``hint_layer``.
+        student_layer: path of the student's guided layer; None takes its ``hint_layer``.
+    """
+
+    needs = frozenset({"features"})
+    needs_logits = False
+
+    def __init__(self, teacher_layer: str | None = None, student_layer: str | None = None) -> None:
+        super().__init__()
+        self.teacher_layer = teacher_layer
+        self.student_layer = student_layer
+        self.regressor: nn.Module = nn.Identity()
+
+    def bind(self, features: Features) -> None:
+        """See ``LossTerm``."""
+        self.regressor = nn.Conv1d(features.student_shape[0], features.teacher_shape[0], kernel_size=1)
+
+    def forward(self, facts: StepFacts) -> Tensor:
+        """See ``LossTerm``."""
+        hint = facts.teacher_features
+        assert hint is not None and facts.student_features is not None
+        regressed: Tensor = self.regressor(facts.student_features)
+        if regressed.shape[-1] != hint.shape[-1]:
+            regressed = functional.interpolate(
+                regressed, size=hint.shape[-1], mode="linear", align_corners=True
+            )
+        return hint_loss(regressed, hint)
