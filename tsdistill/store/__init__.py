@@ -1,0 +1,1 @@
+"""What lies on disk: teachers, pools, maps, run records and locks. Only this room writes them."""

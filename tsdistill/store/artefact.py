@@ -1,0 +1,256 @@
+"""A stored thing is a folder that is written whole or not at all, and verified when it is read."""
+
+import errno
+import hashlib
+import logging
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from tsdistill.errors import TsdistillError
+from tsdistill.store.formats import read_json, to_json
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+STALE_SECONDS = 24 * 3600.0
+
+T = TypeVar("T")
+_log = logging.getLogger("tsdistill")
+_host = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_temporary_name = re.compile(r"\..+\.tmp-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}(-old)?")
+_broken = (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, NotADirectoryError)
+
+
+def safe_name(text: str) -> str:
+    """Make one path component of any text, different for different texts: it can't leave its folder.
+
+    All but letters, digits and ``_ - . ~`` is percent-encoded, and so is a dot at either end; what is longer
+    than 120 characters is cut and ends in a hash.
+
+    Raises:
+        TsdistillError: the text is empty.
+    """
+    if not text:
+        raise TsdistillError("a dataset's name is empty: set dataset.name")
+    name = quote(text, safe="", errors="surrogatepass")
+    name = re.sub(r"^\.|\.$", "%2E", name)
+    if len(name) > 120:
+        name = f"{name[:100]}={hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return name
+
+
+def place(out: Path, kind: str, dataset: str, key: str) -> Path:
+    """Say where an artefact lies: ``<out>/<kind>/<dataset>/<key>``.
+
+    Raises:
+        ValueError: the key is not made of letters, digits, ``_`` and ``-``.
+    """
+    if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", key):
+        raise ValueError(f"not a key: {key!r}")
+    return out / kind / safe_name(dataset) / key
+
+
+@contextmanager
+def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """Write a folder whole or not at all.
+
+    The body writes plain files (no sub-folders) into the folder that is yielded: a hidden one beside the
+    final one. At the end a manifest of their hashes is added, all is flushed to disk, and one rename decides.
+    After any exception nothing has changed.
+
+    Args:
+        folder: where the artefact shall lie.
+        replace: put it in the place of one that is there. Otherwise one that appeared meanwhile is kept, and
+            ours is dropped: equal keys mean equal contents.
+
+    Raises:
+        TsdistillError: the folder can't be written (disk full, no permission).
+    """
+    token = f"{_host}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = folder.with_name(f".{folder.name}.tmp-{token}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
+        temporary.mkdir()
+        yield temporary
+        _seal(temporary)
+        _publish(temporary, folder, replace)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def cannot_write(path: Path, error: OSError) -> TsdistillError:
+    """Say in one line that ``path`` can't be written, why, and what to do."""
+    advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the permissions"
+    return TsdistillError(
+        f"cannot write {path}: {error.strerror or error}; {advice} or choose another output folder"
+    )
+
+
+def _seal(folder: Path) -> None:
+    """Add the manifest, and flush every file and the folder to disk."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("r+b") as file:
+            files[path.name] = {
+                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+                "size": file.tell(),
+            }
+            os.fsync(file.fileno())
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(to_json({"schema": SCHEMA, "files": files}))
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush the folder's entries to disk, where the system knows such a thing."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _publish(temporary: Path, folder: Path, replace: bool) -> None:
+    """Rename ``temporary`` to ``folder``; where there is one already, keep it or replace it."""
+    old = temporary.with_name(f"{temporary.name}-old")
+    try:
+        if replace:
+            with suppress(FileNotFoundError):
+                folder.rename(old)
+        temporary.rename(folder)
+        _sync_folder(folder.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            old.rename(folder)  # does nothing where the new one already stands there
+        if not (isinstance(error, OSError) and temporary.exists() and folder.is_dir()):
+            raise
+        _log.debug("%s was written by another process meanwhile; theirs is kept", folder)
+    finally:
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what processes that are no more left half-written in ``parent``."""
+    for path in parent.iterdir():
+        named = path.name.startswith(".") and _temporary_name.fullmatch(path.name)
+        if not named:
+            continue
+        with suppress(OSError):
+            dead = named["host"] == _host and not _alive(int(named["pid"]))
+            if dead or time.time() - path.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process of this host still runs; True where that can't be asked."""
+    if os.name == "nt":  # os.kill would end it there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
+    """Verify a folder against its manifest and read it.
+
+    Args:
+        folder: where it lies.
+        parse: reads the verified folder; a ValueError, KeyError or TypeError of its says that it is broken.
+
+    Returns:
+        What ``parse`` returned; None where there is no such folder, or where it is broken: then it has been
+        renamed to ``<name>.broken-<n>`` with a warning to the logger ``tsdistill``: callers rebuild it.
+
+    Raises:
+        TsdistillError: the folder is there but can't be read (permissions, a failing disk).
+    """
+    try:
+        while (seen := _identity(folder)) is not None:
+            try:
+                _verify(folder)
+                return parse(folder)
+            except _broken as problem:
+                if _identity(folder) == seen:  # else another process replaced it meanwhile: look again
+                    set_aside(folder, str(problem))
+                    return None
+    except OSError as error:
+        raise TsdistillError(
+            f"cannot read {folder}: {error.strerror or error}; check the permissions"
+        ) from error
+    return None
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Tell one folder of this name from a later one."""
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _verify(folder: Path) -> None:
+    """Hold every file of ``folder`` against the manifest.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError or FileNotFoundError: not as it was written.
+    """
+    manifest = read_json(folder / MANIFEST)
+    if manifest["schema"] != SCHEMA:
+        raise ValueError(f"{MANIFEST} has schema {manifest['schema']!r}, not {SCHEMA}")
+    for name, entry in manifest["files"].items():
+        if Path(name).name != name:
+            raise ValueError(f"{MANIFEST} names a file outside the folder: {name!r}")
+        with (folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != entry["sha256"]:
+            raise ValueError(f"{name} is not as it was written")
+
+
+def set_aside(folder: Path, problem: str) -> None:
+    """Rename a broken folder to ``<name>.broken-<n>``, and say so."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.broken-{number}")).exists():
+        number += 1
+    with suppress(FileNotFoundError):  # another process was faster
+        folder.rename(aside)
+        _log.warning("%s is damaged (%s): set aside as %s", folder, problem, aside.name)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write one file whole or not at all, in the place of one that is there.
+
+    Raises:
+        TsdistillError: it can't be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""Where and with what a result was made."""
+
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tsdistill
+
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "sktime",
+    "scikit-learn",
+    "scipy",
+    "pandas",
+    "safetensors",
+)
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Describe this process, to be stored beside its results; all but the threads is found out once.
+
+    Args:
+        device: the torch device that does the work, such as ``"cpu"`` or ``"cuda:0"``.
+
+    Returns:
+        Versions, platform, device and its name, number of CPUs, torch threads, and of the package's checkout
+        the commit and whether files differ from it (None where the package is not run from a checkout).
+    """
+    import torch
+
+    commit, dirty = _checkout()
+    return {
+        "tsdistill": tsdistill.__version__,
+        "results_version": tsdistill.RESULTS_VERSION,
+        "python": platform.python_version(),
+        **_versions(),
+        "platform": platform.platform(),
+        "device": device,
+        "device_name": _device_name(device),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "commit": commit,
+        "dirty": dirty,
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Version of each library that bears on the numbers and is installed."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _device_name(device: str) -> str:
+    """The processor's or accelerator's own name."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(names, platform.machine())
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+@cache
+def _checkout() -> tuple[str | None, bool | None]:
+    """Commit of the checkout that the package runs from, and whether its files differ from it."""
+    root = Path(tsdistill.__file__).resolve().parents[1]
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return None, None
+
+    def ask(*words: str) -> str:
+        command = [git, "--no-optional-locks", "-C", str(root), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+        return done.stdout.strip()
+
+    try:
+        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
+    except (subprocess.SubprocessError, OSError):
+        return None, None

@@ -1,0 +1,72 @@
+"""Locks save work: two processes that want the same thing make it once. They decide nothing.
+
+What is written is decided by a rename alone (see :mod:`tsdistill.store.artefact`), so on network filesystems
+without working locks two processes may do the same work twice, but never spoil each other's.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from tsdistill.store.artefact import cannot_write
+
+T = TypeVar("T")
+
+
+@contextmanager
+def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock of an artefact, ``<out>/locks/<kind>-<key>.lock``; a process that ends gives it back.
+
+    Args:
+        folder: the artefact's folder, ``<out>/<kind>/<dataset>/<key>``.
+        waiting: called once if another process holds the lock, before waiting for it without limit.
+
+    Raises:
+        TsdistillError: the lock's folder can't be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = folder.parents[2] / "locks" / f"{folder.parents[1].name}-{folder.name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire(poll_interval=0.1)
+    except NotImplementedError:
+        logging.getLogger("tsdistill").debug("%s: no locks on this filesystem", path.parent)
+        yield
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def made_once(
+    folder: Path,
+    read: Callable[[], T | None],
+    make: Callable[[], T],
+    waiting: Callable[[], None] | None = None,
+) -> T:
+    """Read an artefact; where there is none, make it, or wait for the process that is making it.
+
+    Args:
+        folder: the artefact's folder.
+        read: returns the artefact or None.
+        make: makes, writes and returns it.
+        waiting: see :func:`locked`.
+    """
+    found = read()
+    if found is not None:
+        return found
+    with locked(folder, waiting):
+        found = read()
+        return make() if found is None else found

@@ -1,0 +1,222 @@
+"""Run records: one folder a student, one file a failure. A table is always made from these."""
+
+import csv
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tsdistill.errors import TsdistillError
+from tsdistill.store.artefact import place, read_artefact, staged, write_atomically
+from tsdistill.store.formats import load_tensors, metrics, read_json, save_tensors, to_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tsdistill.store.formats import Tensors
+
+SCHEMA = 1
+CURVE_COLUMNS = ("stage", "epoch", "name", "value")
+METRIC_BLOCKS = ("validation", "test", "teacher_validation", "teacher_test", "cost")
+"""The parts of a result in which ``null`` stands for an undefined number and is read as ``nan``."""
+
+_log = logging.getLogger("tsdistill")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that a run left.
+
+    Attributes:
+        result: identity, settings and metrics (``result.json``), undefined metrics as ``nan``.
+        config_yaml: the resolved config, as text.
+        curve: learning curve, rows of ``stage, epoch, name, value``.
+        logits: student's logits, labels and teacher's logits by name.
+        weights: the student's state dict.
+        timing: measured times, in seconds.
+        environment: where it ran.
+    """
+
+    result: dict[str, Any]
+    config_yaml: str
+    curve: list[dict[str, Any]]
+    logits: "dict[str, Tensor]"
+    weights: "dict[str, Tensor]"
+    timing: dict[str, Any]
+    environment: dict[str, Any]
+
+
+def run_folder(out: Path, dataset: str, run_id: str) -> Path:
+    """Where a run's record lies."""
+    return place(out, "runs", dataset, run_id)
+
+
+def write_run(
+    out: Path,
+    dataset: str,
+    run_id: str,
+    *,
+    result: Mapping[str, Any],
+    config_yaml: str,
+    curve: Iterable[Mapping[str, Any]],
+    logits: "Tensors",
+    weights: "Tensors",
+    timing: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    replace: bool = False,
+) -> Path:
+    """Store a run that succeeded, and remove the note that it failed earlier.
+
+    Args:
+        out: the output folder.
+        dataset: name of the dataset.
+        run_id: key of the run.
+        result: ``result.json``; its ``"id"`` and ``"dataset"`` must be those given.
+        config_yaml: the resolved config.
+        curve: rows with ``stage``, ``epoch``, ``name`` and ``value``.
+        logits: ``"test"`` and ``"validation"`` (n, K), ``"y_test"`` (n,) and so on.
+        weights: the student's state dict.
+        timing: measured times; outside every claim of equality.
+        environment: see :func:`tsdistill.store.environment.environment`.
+        replace: take the place of a record that is there (a run that was asked for again, metrics added).
+
+    Returns:
+        The record's folder.
+
+    Raises:
+        TsdistillError: it can't be written.
+        ValueError: the result is another run's.
+    """
+    if (result.get("id"), result.get("dataset")) != (run_id, dataset):
+        raise ValueError(f"the result is not that of run {run_id} on {dataset}")
+    folder = run_folder(out, dataset, run_id)
+    with staged(folder, replace) as new:
+        record = {"schema": SCHEMA, "status": "ok", **result}
+        (new / "result.json").write_text(to_json(record), encoding="utf-8")
+        (new / "config.yaml").write_text(config_yaml, encoding="utf-8")
+        _write_curve(new / "curve.csv", curve)
+        save_tensors(new / "logits.safetensors", logits)
+        save_tensors(new / "weights.safetensors", weights)
+        (new / "timing.json").write_text(to_json(timing), encoding="utf-8")
+        (new / "environment.json").write_text(to_json(environment), encoding="utf-8")
+    with suppress(OSError):  # iter_failures leaves out what has succeeded since anyway
+        failure_path(out, dataset, run_id).unlink()
+    return folder
+
+
+def _write_curve(path: Path, curve: Iterable[Mapping[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, CURVE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(curve)
+
+
+def _read_curve(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in csv.DictReader(file)
+        ]
+
+
+def has_run(out: Path, dataset: str, run_id: str) -> bool:
+    """Whether a run's record is there and whole: every file is verified, a broken record is set aside."""
+    return read_artefact(run_folder(out, dataset, run_id), _read_result) is not None
+
+
+def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
+    """Read a run's record; None where there is none, or where it was broken and has been set aside."""
+
+    def parse(folder: Path) -> RunRecord:
+        return RunRecord(
+            result=_read_result(folder),
+            config_yaml=(folder / "config.yaml").read_text(encoding="utf-8"),
+            curve=_read_curve(folder / "curve.csv"),
+            logits=load_tensors(folder / "logits.safetensors"),
+            weights=load_tensors(folder / "weights.safetensors"),
+            timing=read_json(folder / "timing.json"),
+            environment=read_json(folder / "environment.json"),
+        )
+
+    return read_artefact(run_folder(out, dataset, run_id), parse)
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    """Read ``result.json`` of a record.
+
+    Raises:
+        ValueError: it is malformed, of another schema, or another run's.
+    """
+    result = read_json(folder / "result.json")
+    if result.get("schema") != SCHEMA:
+        raise ValueError(f"result.json has schema {result.get('schema')!r}, not {SCHEMA}")
+    if result.get("id") != folder.name:
+        raise ValueError(f"result.json is that of run {result.get('id')!r}")
+    return {name: metrics(value) if name in METRIC_BLOCKS else value for name, value in result.items()}
+
+
+def failure_path(out: Path, dataset: str, run_id: str) -> Path:
+    """Where the note of a failed run lies, beside the folder that it would have got."""
+    return run_folder(out, dataset, run_id).with_name(f"{run_id}.failed.json")
+
+
+def write_failure(out: Path, dataset: str, run_id: str, failure: Mapping[str, Any]) -> Path:
+    """Note that a run failed.
+
+    Args:
+        out: the output folder.
+        dataset: name of the dataset.
+        run_id: key of the run.
+        failure: the run's identity and settings as in a result, and ``"error"``, one line.
+
+    Raises:
+        TsdistillError: it can't be written.
+    """
+    path = failure_path(out, dataset, run_id)
+    note = {**failure, "schema": SCHEMA, "status": "failed", "id": run_id, "dataset": dataset}
+    write_atomically(path, to_json(note))
+    return path
+
+
+def iter_results(out: Path) -> Iterator[dict[str, Any]]:
+    """Yield the result of every run under ``out``, by dataset and id, its times under ``"timing"``.
+
+    Only ``result.json`` and ``timing.json`` are read and nothing is hashed, so thousands take seconds. A
+    record that can't be read is reported to the logger ``tsdistill`` and left where it is.
+    """
+    for entry in _entries(out):
+        if not entry.is_dir() or "." in entry.name:  # half-written, or set aside
+            continue
+        folder = Path(entry.path)
+        try:
+            yield {**_read_result(folder), "timing": read_json(folder / "timing.json")}
+        except (ValueError, OSError) as error:
+            _log.warning("%s can't be read and is left out: %s", folder, error)
+
+
+def iter_failures(out: Path) -> Iterator[dict[str, Any]]:
+    """Yield the notes of runs that failed and have not succeeded since, by dataset and id."""
+    for entry in _entries(out):
+        run_id, dot, rest = entry.name.partition(".")
+        path = Path(entry.path)
+        if not run_id or dot + rest != ".failed.json" or path.with_name(run_id).is_dir():
+            continue
+        try:
+            yield read_json(path)
+        except (ValueError, OSError) as error:
+            _log.warning("%s can't be read and is left out: %s", path, error)
+
+
+def _entries(out: Path) -> Iterator[os.DirEntry[str]]:
+    """All that lies in the datasets' folders under ``<out>/runs``, sorted."""
+    root = out / "runs"
+    if not root.is_dir():
+        return
+    try:
+        for dataset in sorted(os.scandir(root), key=lambda entry: entry.name):
+            if dataset.is_dir():
+                yield from sorted(os.scandir(dataset.path), key=lambda entry: entry.name)
+    except OSError as error:
+        raise TsdistillError(f"cannot read {root}: {error.strerror}; check the permissions") from error
