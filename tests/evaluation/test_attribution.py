@@ -1,0 +1,108 @@
+"""Attributions against linear models, where they are known, and on recurrent ones in eval mode."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tsdistill.errors import TsdistillError
+from tsdistill.evaluation.attribution import integrated_gradients, occlusion, over_channels
+from tsdistill.evaluation.predict import predict
+from tsdistill.models.fcn import FCN
+from tsdistill.models.recurrent import GRU, LSTM
+
+pytest.importorskip("captum")
+
+
+class Linear(nn.Module):
+    """Logits linear in every step of every channel."""
+
+    def __init__(self, channels, length, classes):
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(channels * length, classes)
+
+    def forward(self, x):
+        return self.head(x.flatten(1))
+
+
+def series(n=5, c=2, t=8, seed=0):
+    return np.random.default_rng(seed).normal(1, 1, (n, c, t)).astype(np.float32)
+
+
+def centred_weights(model, explained, shape):
+    weight = model.head.weight.detach().numpy()
+    return (weight - weight.mean(axis=0))[explained].reshape(shape)
+
+
+@pytest.mark.parametrize("baseline", ["mean", "zero"])
+def test_integrated_gradients_of_a_linear_model(baseline):
+    x, explained = series(), np.array([0, 1, 2, 1, 0])
+    model = Linear(2, 8, 3)
+    got = integrated_gradients(model, x, explained, baseline=baseline, batch_size=2)
+    blank = x.mean(axis=2, keepdims=True) if baseline == "mean" else 0
+    np.testing.assert_allclose(got, centred_weights(model, explained, x.shape) * (x - blank), atol=1e-5)
+
+
+def test_occlusion_of_a_linear_model():
+    x, explained = series(), np.array([0, 1, 2, 1, 0])
+    model = Linear(2, 8, 3)
+    each = centred_weights(model, explained, x.shape) * (x - x.mean(axis=2, keepdims=True))
+    single = occlusion(model, x, explained, window=1, by_channel=True)
+    np.testing.assert_allclose(single, each, atol=1e-5)
+    both = occlusion(model, x, explained, window=3)
+    drops = np.stack([each[:, :, s : s + 3].sum(axis=(1, 2)) for s in range(6)], axis=1)
+    for t in range(8):
+        want = drops[:, max(0, t - 2) : t + 1].mean(axis=1)
+        np.testing.assert_allclose(both[:, 0, t], want, atol=1e-5)
+    np.testing.assert_array_equal(both[:, 0], both[:, 1])
+
+
+@pytest.mark.parametrize("model", [LSTM, GRU, FCN])
+def test_completeness_on_real_models_in_eval_mode(model):
+    torch.manual_seed(0)
+    settings = {} if model is FCN else {"hidden": 8, "layers": 2, "dropout": 0.5}
+    net = model(2, 3, **settings).train()
+    for p in net.parameters():
+        p.requires_grad_(False)
+    x, explained = series(t=20), np.array([0, 1, 2, 1, 0])
+    got = integrated_gradients(net, x, explained, steps=100, baseline="zero")
+    assert net.training
+    logits = predict(net, x) - predict(net, np.zeros_like(x))
+    centred = (logits - logits.mean(axis=1, keepdims=True))[np.arange(5), explained]
+    np.testing.assert_allclose(got.sum(axis=(1, 2)), centred, atol=2e-3)
+    assert np.abs(occlusion(net, x, explained, window=5)).max() > 0
+
+
+def test_padding_gets_nothing():
+    torch.manual_seed(0)
+    net = LSTM(2, 3, hidden=8, layers=1)
+    x, lengths, explained = series(t=10), np.array([10, 6, 3, 8, 10]), np.zeros(5, np.int64)
+    padded = np.where(np.arange(10) < lengths[:, None, None], x, 0).astype(np.float32)
+    for got, alone in (
+        (
+            integrated_gradients(net, padded, explained, lengths),
+            integrated_gradients(net, x[1:2, :, :6], explained[:1]),
+        ),
+        (occlusion(net, padded, explained, lengths, window=2), None),
+    ):
+        assert not got[np.broadcast_to(np.arange(10) >= lengths[:, None, None], got.shape)].any()
+        if alone is not None:
+            np.testing.assert_allclose(got[1:2, :, :6], alone, atol=1e-5)
+
+
+def test_magnitude_over_channels():
+    assert over_channels(np.array([[[1.0, -2.0], [-3.0, 0.0]]])).tolist() == [[2.0, 1.0]]
+
+
+def test_a_window_that_does_not_fit():
+    with pytest.raises(TsdistillError, match=r"window of 9 .* series of 8"):
+        occlusion(Linear(2, 8, 3), series(), np.zeros(5, np.int64), window=9)
+
+
+def test_without_captum(monkeypatch):
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    with pytest.raises(TsdistillError, match=r"pip install tsdistill\[attribution\]"):
+        integrated_gradients(Linear(2, 8, 3), series(), np.zeros(5, np.int64))
