@@ -1,0 +1,73 @@
+"""Records laid out as a frame, and what makes a row of its own."""
+
+import pytest
+
+from tsdistill.errors import TsdistillError
+from tsdistill.report.records import frame_of_runs, load_runs
+
+
+def test_one_row_a_run_failed_ones_included(record, failure, stored):
+    out = stored([record(seed=1), record(seed=24), failure(seed=300, error="RuntimeError: no memory")])
+    runs = load_runs(out, {})
+    assert list(runs["seed"]) == [1, 24, 300]
+    assert list(runs["status"]) == ["ok", "ok", "failed"]
+    assert runs["error"].iloc[2] == "RuntimeError: no memory"
+    assert runs["test.average_precision"].iloc[0] == 0.8
+    assert runs["config"].iloc[0] == "method.lam=1.0"
+
+
+def test_a_failure_that_succeeded_later_is_forgotten(record, failure, stored):
+    runs = load_runs(stored([failure(), record()]), {})
+    assert list(runs["status"]) == ["ok"]
+
+
+def test_settings_outside_the_grid_make_a_row_of_their_own(record):
+    runs = frame_of_runs(
+        [
+            record(method="tsd", settings={"saliency.perturbations": 50}),
+            record(method="tsd", seed=2, settings={"saliency.perturbations": 16}),
+            record(method="tsd", seed=3, trial=1, settings={"saliency.perturbations": 16, "method.lam": 9.0}),
+            record(method="kd"),
+        ]
+    )
+    assert set(runs["variant"]) == {
+        "kd",
+        "tsd [saliency.perturbations=16]",
+        "tsd [saliency.perturbations=50]",
+    }
+
+
+def test_a_setting_that_is_absent_differs_from_one_that_is_there(record):
+    runs = frame_of_runs([record(settings={"training.clip": 1.0}), record(seed=2)])
+    assert set(runs["variant"]) == {"kd [training.clip=1.0]", "kd [training.clip=unset]"}
+
+
+def test_settings_of_the_data_are_compared_within_a_data_set(record):
+    runs = frame_of_runs(
+        [
+            record("A", settings={"dataset.max_length": 100}),
+            record("B", settings={"dataset.max_length": None}),
+        ]
+    )
+    assert set(runs["variant"]) == {"kd"}
+
+
+def test_filters_narrow_and_misspelt_ones_are_told_the_nearest(record, stored):
+    out = stored([record("CBF"), record("GunPoint", method="tsd"), record("GunPoint", method="none")])
+    assert len(load_runs(out, {"dataset": "GunPoint", "method": "tsd,none"})) == 2
+    with pytest.raises(TsdistillError, match="did you mean 'GunPoint'"):
+        load_runs(out, {"dataset": "GunPiont"})
+    with pytest.raises(TsdistillError, match="did you mean 'dataset'"):
+        load_runs(out, {"datasets": "CBF"})
+    with pytest.raises(TsdistillError, match="no stored run matches"):
+        load_runs(out, {"method": "tsd", "dataset": ["CBF"]})
+
+
+def test_an_empty_folder_is_told(tmp_path):
+    with pytest.raises(TsdistillError, match="no run records"):
+        load_runs(tmp_path, {})
+
+
+def test_undefined_metrics_are_nan(record, stored):
+    runs = load_runs(stored([record(kl=None), record(seed=2)]), {})
+    assert list(runs["test.kl"].isna()) == [True, False]

@@ -1,0 +1,106 @@
+"""The written report: values by hand, all formats, the same bytes every time."""
+
+import io
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from tsdistill.errors import TsdistillError
+from tsdistill.report import write_report
+
+
+@pytest.fixture
+def sweep(record, failure, stored):
+    def build(name="GunPoint"):
+        records = [record("CBF", "none", seed, ap=0.5 + seed / 100) for seed in (1, 2, 3)]
+        records += [record("CBF", "tsd", seed, ap=0.8 + seed / 100) for seed in (1, 2, 3)]
+        records += [record(name, "none", seed, ap=0.3) for seed in (1, 2, 3)]
+        records += [record(name, "tsd", seed, ap=0.6 + seed / 10) for seed in (1, 2)]
+        return stored([*records, failure(name, "tsd", 3, error="out of luck")])
+
+    return build
+
+
+def _printed(out, **options):
+    console = Console(file=io.StringIO(), width=100)
+    write_report(out, console=console, **options)
+    return console.file.getvalue()
+
+
+def test_means_and_deviations_by_hand(sweep):
+    folder = write_report(sweep()).folder
+    table = pd.read_csv(folder / "table.csv").set_index(["dataset", "variant"])
+    assert table.loc[("CBF", "none"), "average_precision"] == pytest.approx(0.52)
+    assert table.loc[("CBF", "none"), "average_precision_std"] == pytest.approx(0.01)
+    assert table.loc[("GunPoint", "tsd"), "average_precision"] == pytest.approx(0.75)
+    assert table.loc[("GunPoint", "tsd"), "average_precision_std"] == pytest.approx(0.1 / 2**0.5)
+    assert table.loc[("CBF", "teacher"), "average_precision"] == 0.99
+    means = pd.read_csv(folder / "summary.csv").set_index("variant")
+    assert means.loc["none", "average_precision"] == pytest.approx(0.41)
+    assert means.loc["none", "average_precision_std"] == pytest.approx(0.005)
+    assert means.loc["tsd", "average_precision"] == pytest.approx((0.82 + 0.75) / 2)
+    assert list(means.loc["tsd", ["runs", "failed", "missing"]]) == [5, 1, 0]
+
+
+def test_the_terminal_shows_the_means_the_marks_and_the_failures_within_100_columns(sweep):
+    text = _printed(sweep())
+    assert "selected on validation" in text
+    assert ".520±.010" in text
+    assert ".750±.071‡" in text
+    assert "out of luck" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_selection_on_test_is_labelled_in_every_table_and_kept_apart(sweep):
+    out = sweep()
+    text = _printed(out, select="test")
+    assert text.count("selected on TEST") == 3
+    folder = out / "report_test"
+    titles = [line for line in (folder / "report.md").read_text().splitlines() if line.startswith("#")]
+    assert all("selected on TEST" in line for line in titles if "Failed runs" not in line)
+    assert not (out / "report").exists()
+
+
+def test_the_same_records_give_the_same_bytes(sweep):
+    out = sweep()
+    first = {path.name: path.read_bytes() for path in write_report(out).files}
+    second = {path.name: path.read_bytes() for path in write_report(out).files}
+    assert first == second
+
+
+def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
+    folder = write_report(sweep("a|b_<i>&$%")).folder
+    markdown = (folder / "report.md").read_text()
+    assert "a\\|b\\_&lt;i&gt;&amp;$%" in markdown
+    assert "**0.820** ± 0.010" in markdown
+    latex = (folder / "tables.tex").read_text()
+    assert r"a|b\_<i>\&\$\%" in latex
+    assert r"\textbf{0.820}" in latex
+    assert r"\underline{0.520}" in latex
+
+
+def test_unequal_numbers_of_trials_are_flagged(record, stored):
+    records = [record(method="none"), record(method="tsd")]
+    records.append(record(method="tsd", trial=1, settings={"method.lam": 10.0}))
+    assert "unequal numbers of trials" in _printed(stored(records))
+
+
+def test_nothing_but_failures_is_told(failure, stored):
+    with pytest.raises(TsdistillError, match=r"all 1 stored runs failed.*boom"):
+        write_report(stored([failure()]))
+
+
+def test_several_pairs_have_tables_of_their_own(record, stored):
+    out = stored([record(student="lstm_8"), record(student="gru")])
+    text = _printed(out)
+    assert "AP, fcn → gru" in text
+    assert "AP, fcn → lstm_8" in text
+
+
+def test_importing_the_room_is_light():
+    program = "import sys, tsdistill.report; print({'pandas', 'matplotlib', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,135 @@
+"""Means and deviations: over seeds for each data set, then over data sets."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tsdistill.report.records import PAIR, ROW
+from tsdistill.report.selection import Selection
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEACHER = "teacher"
+"""The row that stands for the teacher itself."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown, and which end of it is good."""
+
+    title: str
+    higher_is_better: bool = True
+
+
+METRICS = {
+    "average_precision": Metric("AP"),
+    "auc_prc": Metric("AUC-PRC"),
+    "roc_auc": Metric("ROC-AUC"),
+    "accuracy": Metric("Accuracy"),
+    "agreement": Metric("Agreement"),
+    "kl": Metric("KL", higher_is_better=False),
+}
+"""The six metrics of the summary, the primary one first."""
+
+
+def by_dataset(selection: Selection) -> "pd.DataFrame":
+    """Mean and standard deviation over the seeds of each chosen trial.
+
+    Args:
+        selection: what ``select_trials`` chose.
+
+    Returns:
+        One row for each data set, pair and variant, the teacher's own rows (method ``TEACHER``) included. For
+        every test metric ``<name>`` (mean) and ``<name>_std`` (n - 1 in the denominator; NaN for a single
+        seed), the accounts of ``Selection.choices``, and ``undefined``: how many of the chosen runs' six
+        values are NaN.
+    """
+    import pandas as pd
+
+    names = [name for name in selection.runs.columns if name.startswith("test.")]
+    table = _mean_and_deviation(selection.runs, ROW, names, "test.")
+    costs = [name for name in ("cost.parameters", "cost.compression") if name in selection.runs]
+    table = table.join(selection.runs.groupby(ROW)[costs].mean())
+    shown = [f"test.{name}" for name in METRICS if f"test.{name}" in names]
+    gaps = selection.runs[shown].isna().sum(axis=1).groupby([selection.runs[key] for key in ROW]).sum()
+    rows = selection.choices.merge(table, left_on=ROW, right_index=True, how="left")
+    rows = rows.merge(gaps.rename("undefined"), left_on=ROW, right_index=True, how="left")
+    rows["undefined"] = rows["undefined"].fillna(0).astype(int)
+    return in_order(pd.concat([_teachers(selection.runs), rows], ignore_index=True))
+
+
+def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
+    """Mean over data sets of the means over seeds.
+
+    The deviation is that of the mean itself: over the seeds that every data set of the row has, of the mean
+    over data sets for that seed (NaN with fewer than two such seeds, and for the teacher).
+
+    Args:
+        rows: what ``by_dataset`` gave.
+        selection: what it was made of.
+
+    Returns:
+        One row for each pair and variant: ``<metric>`` and ``<metric>_std``, ``sets`` (with a result) and the
+        sums of the counts; ``trials_min`` and ``trials_max`` over its data sets.
+    """
+    import pandas as pd
+
+    found = []
+    names = [name.removeprefix("test.") for name in selection.runs.columns if name.startswith("test.")]
+    runs = dict(iter(selection.runs.groupby([*PAIR, "variant"])))
+    for key, group in rows.groupby([*PAIR, "method", "variant"], sort=False):
+        teacher, student, _, variant = key
+        line = dict(zip([*PAIR, "method", "variant"], key, strict=True))
+        line |= {name: group[name].mean() for name in names}
+        line |= _deviations(runs.get((teacher, student, variant)), names)
+        counts = ["runs", "seeds", "failed", "collapsed", "missing", "undefined"]
+        line |= {name: int(group[name].fillna(0).sum()) for name in counts}
+        line |= {"sets": int((group["seeds"] > 0).sum()), "no_validation": int(group["no_validation"].sum())}
+        line |= {"ties": int(group["decided"].str.contains("tie").sum())}
+        line |= {"trials_min": int(group["trials"].min()), "trials_max": int(group["trials"].max())}
+        line |= {
+            name: group[name].mean() for name in ("cost.parameters", "cost.compression") if name in group
+        }
+        found.append(line)
+    return pd.DataFrame(found)
+
+
+def in_order(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Sort by pair and data set, and methods with the teacher first, then the plain student, then by name."""
+    first = rows["method"].map(lambda name: {TEACHER: 0, "none": 1}.get(name, 2))
+    ordered = rows.assign(_first=first).sort_values(
+        [*PAIR, "dataset", "_first", "method", "variant"], ignore_index=True, kind="stable"
+    )
+    return ordered.drop(columns="_first")
+
+
+def _mean_and_deviation(
+    runs: "pd.DataFrame", keys: list[str], names: list[str], prefix: str
+) -> "pd.DataFrame":
+    grouped = runs.groupby(keys)[names]
+    short = {name: name.removeprefix(prefix) for name in names}
+    deviations = {name: f"{after}_std" for name, after in short.items()}
+    return grouped.mean().rename(columns=short).join(grouped.std(ddof=1).rename(columns=deviations))
+
+
+def _teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
+    names = [name for name in runs.columns if name.startswith("teacher_test.")]
+    keys = ["dataset", *PAIR]
+    distinct = runs.drop_duplicates([*keys, "teacher_id"])
+    table = _mean_and_deviation(distinct, keys, names, "teacher_test.")
+    if "cost.teacher_parameters" in distinct:
+        table = table.join(distinct.groupby(keys)["cost.teacher_parameters"].mean())
+        table = table.rename(columns={"cost.teacher_parameters": "cost.parameters"})
+    table = table.join(distinct.groupby(keys)["id"].size().rename("seeds")).reset_index()
+    counts = {"trial": 0, "config": "", "trials": 1, "failed": 0, "collapsed": 0, "collapsed_chosen": 0}
+    rest = {"missing": 0, "no_validation": False, "decided": "", "undefined": 0}
+    return table.assign(method=TEACHER, variant=TEACHER, runs=table["seeds"], expected=0, **counts, **rest)
+
+
+def _deviations(runs: "pd.DataFrame | None", names: list[str]) -> dict[str, float]:
+    if runs is None:
+        return {f"{name}_std": float("nan") for name in names}
+    by_seed = runs.groupby("seed")
+    whole = by_seed["dataset"].nunique() == runs["dataset"].nunique()
+    means = by_seed[[f"test.{name}" for name in names]].mean()[whole]
+    return {f"{name}_std": float(means[f"test.{name}"].std(ddof=1)) for name in names}

@@ -1,0 +1,169 @@
+"""Run records as one tidy frame: a row a run, failed runs included."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tsdistill.errors import TsdistillError, nearest
+from tsdistill.store.records import iter_failures, iter_results, run_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILTERS = ("dataset", "method", "teacher", "student")
+"""What a report can be narrowed to."""
+
+PAIR = ["teacher", "student"]
+ROW = ["dataset", "teacher", "student", "method", "variant"]
+"""A row of the tables; ``variant`` is the method's name with the settings in which its runs differ."""
+
+_IDENTITY_KEYS = frozenset({"seed", "trial", "dataset.name", "teacher.name", "student.name", "method.name"})
+_UNSET = "unset"
+_NESTED = ("data", "validation", "test", "teacher_validation", "teacher_test", "cost", "training", "timing")
+
+
+def load_runs(out: Path, filters: Mapping[str, str | Sequence[str]]) -> "pd.DataFrame":
+    """Gather the run records under a folder.
+
+    Args:
+        out: the folder that ``distill`` wrote into; it holds ``runs/``.
+        filters: names to keep for any of ``FILTERS``, each a sequence or a comma-separated string.
+
+    Returns:
+        One row a run, sorted by row, trial, seed and id. ``status`` is "ok" or "failed"; ``variant`` names
+        the table row; ``config`` names the values of the method's grid; metrics are ``test.<name>``,
+        ``validation.<name>`` and ``teacher_test.<name>`` (float, NaN where undefined); settings are
+        ``setting.<key>``; ``flags`` is a tuple of names.
+
+    Raises:
+        TsdistillError: no record is stored there, or a filter is misspelt or matches nothing.
+    """
+    records = list(_stored(out))
+    if not records:
+        raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
+    return frame_of_runs(_kept(records, filters))
+
+
+def frame_of_runs(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+    """Lay records (and failures) out as the frame that ``load_runs`` describes."""
+    import pandas as pd
+
+    grids = _grids(records)
+    suffixes = variant_suffixes(records, grids)
+    rows = [
+        _flat(record, suffix, grids[_group(record)]) for record, suffix in zip(records, suffixes, strict=True)
+    ]
+    frame = pd.DataFrame(rows)
+    metrics = [name for name in frame.columns if name.startswith(("test.", "validation.", "teacher_"))]
+    for name in metrics:
+        if name != "teacher_id":
+            frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    return frame.sort_values([*ROW, "trial", "seed", "id"], ignore_index=True, kind="stable")
+
+
+def variant_suffixes(
+    records: Sequence[Mapping[str, Any]], grids: Mapping[tuple[str, ...], frozenset[str]]
+) -> list[str]:
+    """Name the settings, outside the grid, in which runs of one method differ.
+
+    Settings of the data set are compared within a data set only: sets may well be read in different ways.
+
+    Args:
+        records: run records, failed ones included.
+        grids: the keys that each (teacher, student, method) selects over.
+
+    Returns:
+        For each record ``""`` or, say, ``" [saliency.perturbations=50]"``.
+    """
+    keys: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for record in records:
+        keys[_group(record)].update(record["settings"])
+    compared = {group: found - grids[group] - _IDENTITY_KEYS for group, found in keys.items()}
+    seen: dict[tuple[tuple[str, ...], str, str], set[str]] = defaultdict(set)
+    for record in records:
+        group, settings = _group(record), record["settings"]
+        for key in compared[group]:
+            scope = record["dataset"] if key.startswith("dataset.") else ""
+            seen[group, scope, key].add(repr(settings.get(key, _UNSET)))
+    differing: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for (group, _, key), values in seen.items():
+        if len(values) > 1:
+            differing[group].add(key)
+    return [_suffix(record, sorted(differing[_group(record)])) for record in records]
+
+
+def _suffix(record: Mapping[str, Any], keys: Sequence[str]) -> str:
+    if not keys:
+        return ""
+    settings = record["settings"]
+    return " [" + ", ".join(f"{key}={_shown(settings.get(key, _UNSET))}" for key in keys) + "]"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _group(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return (record["teacher"], record["student"], record["method"])
+
+
+def _grids(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], frozenset[str]]:
+    keys: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for record in records:
+        keys[_group(record)].update(record.get("grid_keys", ()))
+    return {group: frozenset(found) for group, found in keys.items()}
+
+
+def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[str, Any]:
+    settings = record["settings"]
+    row: dict[str, Any] = {
+        "id": record["id"],
+        "status": record["status"],
+        "dataset": record["dataset"],
+        "teacher": record["teacher"],
+        "student": record["student"],
+        "method": record["method"],
+        "variant": record["method"] + suffix,
+        "seed": record["seed"],
+        "trial": record["trial"],
+        "config": ", ".join(f"{key}={_shown(settings.get(key, _UNSET))}" for key in sorted(grid)),
+        "flags": tuple(record.get("flags", ())),
+        "error": record.get("error", ""),
+        "folder": record.get("folder", ""),
+        "teacher_id": record.get("teacher_id", ""),
+        "has_validation": bool(record.get("validation")),
+    }
+    for part in _NESTED:
+        for name, value in (record.get(part) or {}).items():
+            if not isinstance(value, dict | list):
+                row[f"{part}.{name}"] = value
+    row.update((f"setting.{key}", value) for key, value in settings.items())
+    return row
+
+
+def _kept(
+    records: Sequence[Mapping[str, Any]], filters: Mapping[str, str | Sequence[str]]
+) -> list[Mapping[str, Any]]:
+    kept = list(records)
+    for key, wanted in filters.items():
+        if key not in FILTERS:
+            raise TsdistillError(f"a report cannot be filtered by '{key}': {nearest(key, FILTERS)}")
+        named = wanted.split(",") if isinstance(wanted, str) else list(wanted)
+        names = {name.strip() for name in named}
+        known = {record[key] for record in records}
+        for name in sorted(names - known):
+            raise TsdistillError(f"no stored run has {key}={name}: {nearest(name, known)}")
+        kept = [record for record in kept if record[key] in names]
+    if not kept:
+        shown = " ".join(f"{key}={value}" for key, value in filters.items())
+        raise TsdistillError(f"no stored run matches {shown} together: loosen one of them")
+    return kept
+
+
+def _stored(out: Path) -> Iterator[Mapping[str, Any]]:
+    """Every whole record, with its folder, then every failure whose run has not succeeded since."""
+    for record in iter_results(out):
+        yield {**record, "folder": str(run_folder(out, record["dataset"], record["id"]))}
+    yield from iter_failures(out)

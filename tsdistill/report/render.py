@@ -1,0 +1,162 @@
+"""The report's tables drawn: on the terminal, in Markdown and in LaTeX."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from tsdistill.report.tables import MARKS, Cell, Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+_LATEX_MARKS = {"†": r"\dagger", "‡": r"\ddagger", "°": r"\circ", "§": r"\S", "¶": r"\P", "*": "*"}
+_LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "→": r"$\rightarrow$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: "\\" + sign for sign in "&%$#_{}"},
+}
+_MARKDOWN_ESCAPES = {sign: "\\" + sign for sign in "\\`*_[]|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+
+
+def number(value: float, digits: int, *, leading_zero: bool = True) -> str:
+    """A number as the tables show it."""
+    text = f"{value:.{digits}f}"
+    return text if leading_zero else text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def to_terminal(table: Table, console: "Console") -> None:
+    """Print a table, its columns in as many pieces as the terminal's width asks for."""
+    from rich.text import Text
+
+    lines = [*table.rows, *table.footer]
+    texts = [[_plain(cell) for cell in line] for line in lines]
+    widths = [max((len(line[at]) for line in texts), default=0) for at in range(len(table.columns))]
+    console.print(Text(table.title, style="bold"))
+    words = all(_text_columns(table))
+    pieces = [list(range(len(widths)))] if words else _pieces(table.columns, widths, console.width)
+    for columns in pieces:
+        console.print(_rich_table(table, texts, columns))
+    for note in table.notes:
+        console.print(Text(note, style="dim"))
+    console.print()
+
+
+def _rich_table(table: Table, texts: list[list[str]], columns: Sequence[int]) -> "RichTable":
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    text_columns = _text_columns(table)
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for at in columns:
+        justify: Literal["left", "right"] = "left" if text_columns[at] else "right"
+        drawn.add_column(Text(table.columns[at]), justify=justify, overflow="fold")
+    styles = {0: "", 1: "bold", 2: "underline"}
+    lines = [*table.rows, *table.footer]
+    for index, line in enumerate(lines):
+        if index == len(table.rows) and index:
+            drawn.add_section()
+        drawn.add_row(*[Text(texts[index][at], style=styles[line[at].place]) for at in columns])
+    return drawn
+
+
+def _pieces(columns: Sequence[str], widths: Sequence[int], width: int) -> list[list[int]]:
+    first = min(max(widths[0], len(columns[0])), width // 2) + 2
+    pieces: list[list[int]] = [[0]]
+    used = first
+    for at in range(1, len(columns)):
+        needed = max(widths[at], min(len(columns[at]), 12)) + 2
+        if used + needed > width and len(pieces[-1]) > 1:
+            pieces.append([0])
+            used = first
+        pieces[-1].append(at)
+        used += needed
+    return pieces
+
+
+def _plain(cell: Cell) -> str:
+    if cell.mean is None:
+        return cell.text + _signs(cell)
+    text = number(cell.mean, cell.digits, leading_zero=False)
+    if cell.std is not None:
+        text += "±" + number(cell.std, cell.digits, leading_zero=False)
+    return text + _signs(cell)
+
+
+def _signs(cell: Cell) -> str:
+    return "".join(MARKS[mark][0] for mark in cell.marks)
+
+
+def to_markdown(table: Table) -> str:
+    """A table as GitHub's Markdown: best bold, second in italics, deviations after ±."""
+    text_columns = _text_columns(table)
+    lines = [f"### {_markdown(table.title)}", ""]
+    lines.append("| " + " | ".join(_markdown(name) for name in table.columns) + " |")
+    lines.append("|" + "|".join("---" if left else "--:" for left in text_columns) + "|")
+    for row in [*table.rows, *table.footer]:
+        lines.append("| " + " | ".join(_markdown_cell(cell) for cell in row) + " |")
+    lines += [line for note in table.notes for line in ("", _markdown(note))]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    if cell.mean is None:
+        return _markdown(cell.text)
+    text = number(cell.mean, cell.digits)
+    text = {0: text, 1: f"**{text}**", 2: f"*{text}*"}[cell.place]
+    if cell.std is not None:
+        text += f" ± {number(cell.std, cell.digits)}"
+    return text + _markdown(_signs(cell))
+
+
+def _markdown(text: str) -> str:
+    return "".join(_MARKDOWN_ESCAPES.get(sign, sign) for sign in " ".join(text.split()))
+
+
+def to_latex(table: Table) -> str:
+    """A table for LaTeX with booktabs: best bold, second underlined, marks raised."""
+    layout = "".join("l" if left else "r" for left in _text_columns(table))
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_latex('. '.join([table.title, *table.notes]))}}}",
+        rf"\label{{tab:{''.join(sign if sign.isalnum() else '-' for sign in table.key)}}}",
+        rf"\begin{{tabular}}{{{layout}}}",
+        r"\toprule",
+        _latex_row([_latex(name) for name in table.columns]),
+        r"\midrule",
+        *[_latex_row([_latex_cell(cell) for cell in row]) for row in table.rows],
+    ]
+    if table.footer:
+        lines += [r"\midrule", *[_latex_row([_latex_cell(cell) for cell in row]) for row in table.footer]]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    if cell.mean is None:
+        return _latex(cell.text)
+    text = number(cell.mean, cell.digits)
+    text = {0: text, 1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}[cell.place]
+    if cell.std is not None:
+        text += rf"\,{{\scriptsize$\pm$\,{number(cell.std, cell.digits)}}}"
+    signs = "".join(_LATEX_MARKS[sign] for sign in _signs(cell))
+    return text + (f"$^{{{signs}}}$" if signs else "")
+
+
+def _latex(text: str) -> str:
+    marks = {sign: f"$^{{{command}}}$" for sign, command in _LATEX_MARKS.items() if sign != "*"}
+    return "".join((_LATEX_ESCAPES | marks).get(sign, sign) for sign in " ".join(text.split()))
+
+
+def _text_columns(table: Table) -> list[bool]:
+    lines = [*table.rows, *table.footer]
+    return [
+        at == 0 or (bool(lines) and all(line[at].mean is None for line in lines))
+        for at in range(len(table.columns))
+    ]

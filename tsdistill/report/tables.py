@@ -1,0 +1,242 @@
+"""The report's tables as plain values, apart from how they are drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tsdistill.report.aggregate import METRICS, TEACHER
+from tsdistill.report.records import PAIR
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKS = {
+    "no_validation": ("†", "no validation part: default settings, fixed number of epochs"),
+    "incomplete": ("‡", "fewer seeds than the sweep has"),
+    "collapsed": ("°", "at least one run collapsed to a constant prediction"),
+    "partial": ("§", "not every data set has a result"),
+    "budget": ("¶", "unequal numbers of trials: methods were not tuned alike"),
+    "significant": ("*", "differs from the reference, Wilcoxon with Holm's step-down, p < 0.05"),
+}
+"""Signs beside a value, and what they mean."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value of a table.
+
+    Attributes:
+        text: what is shown where there is no number.
+        mean: the number, or None for a text cell.
+        std: its deviation, or None.
+        marks: keys of ``MARKS``.
+        place: 1 for the best of its row or column, 2 for the second, else 0.
+        digits: decimals shown.
+        ranked: whether it competes for a place (the teacher does not).
+    """
+
+    text: str = ""
+    mean: float | None = None
+    std: float | None = None
+    marks: tuple[str, ...] = ()
+    place: int = 0
+    digits: int = 3
+    ranked: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be drawn.
+
+    Attributes:
+        key: a short name, unique in the report, fit for a label or an anchor.
+        title: what it shows.
+        columns: headings; the first column names the row.
+        rows: cells, as many a row as there are columns.
+        footer: rows set apart at the foot (means).
+        notes: sentences under it.
+    """
+
+    key: str
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[Cell]]
+    footer: list[list[Cell]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+def pairs_of(rows: "pd.DataFrame") -> list[tuple[str, str]]:
+    """The (teacher, student) pairs, sorted."""
+    return sorted(set(zip(rows["teacher"], rows["student"], strict=True)))
+
+
+def metric_table(
+    rows: "pd.DataFrame",
+    means: "pd.DataFrame",
+    pair: tuple[str, str],
+    metric: str,
+    label: str,
+    significant: Sequence[str] = (),
+) -> Table:
+    """One metric of one pair: data sets down, methods across, and their mean at the foot.
+
+    Args:
+        rows: ``by_dataset``'s frame.
+        means: ``over_datasets``'s frame.
+        pair: teacher and student.
+        metric: a key of ``METRICS``.
+        label: how trials were selected, shown in the title.
+        significant: variants that differ from the reference over data sets.
+    """
+    rows, means = _of_pair(rows, pair), _of_pair(means, pair)
+    variants = list(means["variant"])
+    cells = {(row["dataset"], row["variant"]): row for row in rows.to_dict("records")}
+    datasets = sorted(rows["dataset"].unique())
+    body = [
+        [
+            Cell(text=name),
+            *_placed([_cell(cells.get((name, variant)), metric) for variant in variants], metric),
+        ]
+        for name in datasets
+    ]
+    foot = [_mean_cell(line, metric, len(datasets), significant) for line in means.to_dict("records")]
+    return Table(
+        key=_key(metric, pair),
+        title=f"{METRICS[metric].title}, {pair[0]} → {pair[1]}, {label}",
+        columns=("data set", *variants),
+        rows=body,
+        footer=[[Cell(text=f"mean of {len(datasets)}"), *_placed(foot, metric)]],
+        notes=_legend([*[cell for line in body for cell in line], *foot]),
+    )
+
+
+def summary_table(
+    means: "pd.DataFrame", pair: tuple[str, str], sets: int, label: str, significant: Sequence[str] = ()
+) -> Table:
+    """The six metrics of one pair, each the mean over data sets: methods down, metrics across."""
+    means = _of_pair(means, pair)
+    lines = means.to_dict("records")
+    columns = [
+        _placed(
+            [
+                _mean_cell(line, metric, sets, significant if metric == "average_precision" else ())
+                for line in lines
+            ],
+            metric,
+        )
+        for metric in METRICS
+    ]
+    body = [
+        [Cell(text=line["variant"]), *[column[at] for column in columns]] for at, line in enumerate(lines)
+    ]
+    return Table(
+        key=_key("summary", pair),
+        title=f"Mean over {sets} data set{'s' if sets != 1 else ''}, {pair[0]} → {pair[1]}, {label}",
+        columns=("method", *(metric.title for metric in METRICS.values())),
+        rows=body,
+        notes=_legend([cell for line in body for cell in line]),
+    )
+
+
+def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Table:
+    """What stands behind the means of one pair: trials, runs, and what went wrong."""
+    means = _of_pair(means, pair)
+    means = means[means["method"] != TEACHER]
+    unequal = means["trials_min"].min() != means["trials_max"].max()
+    names = ("sets", "runs", "failed", "missing", "collapsed", "undefined", "no_validation", "ties")
+    body = []
+    for line in means.to_dict("records"):
+        low, high = line["trials_min"], line["trials_max"]
+        marks = ("budget",) if unequal else ()
+        trials = Cell(text=str(low) if low == high else f"{low}-{high}", marks=marks)
+        body.append(
+            [Cell(text=line["variant"]), trials, *[Cell(mean=line[name], digits=0) for name in names]]
+        )
+    return Table(
+        key=_key("counts", pair),
+        title=f"Runs behind the means, {pair[0]} → {pair[1]}, {label}",
+        columns=("method", "trials", *(name.replace("_", " ") for name in names)),
+        rows=body,
+        notes=_legend([cell for line in body for cell in line]),
+    )
+
+
+def choices_table(rows: "pd.DataFrame", label: str) -> Table:
+    """Which trial stands for each method on each data set."""
+    rows = rows[rows["method"] != TEACHER]
+    body = [
+        [
+            *[Cell(text=str(line[key])) for key in ("dataset", *PAIR, "variant")],
+            Cell(mean=line["trial"], digits=0) if line["trial"] >= 0 else Cell(text="none"),
+            *[Cell(text=str(line[key])) for key in ("config", "decided")],
+            *[Cell(mean=line[key], digits=0) for key in ("trials", "seeds", "failed", "missing")],
+        ]
+        for line in rows.to_dict("records")
+    ]
+    columns = ("data set", *PAIR, "method", "trial", "chosen", "by", "trials", "seeds", "failed", "missing")
+    return Table("choices", f"Trials chosen, {label}", columns, body)
+
+
+def failures_table(runs: "pd.DataFrame") -> Table:
+    """Every failed run and what it said."""
+    failed = runs[runs["status"] == "failed"]
+    keys = ("dataset", *PAIR, "variant", "trial", "seed", "error")
+    body = [[Cell(text=str(line[key])) for key in keys] for line in failed.to_dict("records")]
+    return Table("failures", "Failed runs", ("data set", *PAIR, "method", "trial", "seed", "error"), body)
+
+
+def _of_pair(frame: "pd.DataFrame", pair: tuple[str, str]) -> "pd.DataFrame":
+    return frame[(frame["teacher"] == pair[0]) & (frame["student"] == pair[1])]
+
+
+def _cell(row: "dict[str, Any] | None", metric: str) -> Cell:
+    if row is None:
+        return Cell(text="-")
+    value, deviation = row.get(metric), row.get(f"{metric}_std")
+    if not isinstance(value, float) or value != value:
+        return Cell(text="failed" if row["seeds"] == 0 and row["failed"] else "-")
+    flagged = {
+        "no_validation": bool(row["no_validation"]),
+        "incomplete": row["method"] != TEACHER and row["seeds"] < row["expected"],
+        "collapsed": bool(row["collapsed_chosen"]),
+    }
+    marks = tuple(name for name, raised in flagged.items() if raised)
+    return Cell(mean=value, std=_number(deviation), marks=marks, ranked=row["method"] != TEACHER)
+
+
+def _mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Sequence[str]) -> Cell:
+    value = _number(line.get(metric))
+    if value is None:
+        return Cell(text="-")
+    marks = ("partial",) if line["sets"] != sets else ()
+    if line["variant"] in significant:
+        marks = (*marks, "significant")
+    return Cell(
+        mean=value, std=_number(line.get(f"{metric}_std")), marks=marks, ranked=line["method"] != TEACHER
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
+def _placed(cells: list[Cell], metric: str) -> list[Cell]:
+    """Mark the best and second-best as they are shown: equal figures share a place."""
+    shown = {round(cell.mean, cell.digits) for cell in cells if cell.ranked and cell.mean is not None}
+    best = sorted(shown, reverse=METRICS[metric].higher_is_better)[:2]
+    places = {value: place for place, value in enumerate(best, start=1)} if len(shown) > 1 else {}
+    return [
+        replace(cell, place=places.get(round(cell.mean, cell.digits), 0))
+        if cell.ranked and cell.mean is not None
+        else cell
+        for cell in cells
+    ]
+
+
+def _legend(cells: Sequence[Cell]) -> tuple[str, ...]:
+    used = {mark for cell in cells for mark in cell.marks}
+    return tuple(f"{sign} {meaning}" for name, (sign, meaning) in MARKS.items() if name in used)
+
+
+def _key(name: str, pair: tuple[str, str]) -> str:
+    return "-".join((name, *pair))
