@@ -43,6 +43,7 @@ class TimeSeriesDataset:
         classes: the label of each class index, as written in the source, numbers in numeric order.
         source: where it came from, in a few words for a person.
         fingerprint: hex digest of the arrays and labels after preprocessing.
+        notes: what was done to the data that the user may not expect, a sentence each.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TimeSeriesDataset:
     classes: tuple[str, ...]
     source: str
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:

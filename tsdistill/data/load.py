@@ -1,0 +1,81 @@
+"""Load a dataset from its config."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tsdistill.data.preprocess import Preprocessing, preprocess
+from tsdistill.data.raw import RawDataset
+from tsdistill.data.types import TimeSeriesDataset
+from tsdistill.errors import TsdistillError
+
+COMMON_KEYS = tuple(field.name for field in fields(Preprocessing))
+"""Keys of every dataset config that tell how series are preprocessed; all others are the reader's own."""
+
+
+def load_dataset(conf: Mapping[str, Any], data_root: Path | None, cache: Path) -> TimeSeriesDataset:
+    """Read and preprocess the dataset that a config names.
+
+    Args:
+        conf: ``_target_`` of a reader, the reader's own settings, and the common keys of ``Preprocessing``.
+        data_root: root of the user's local data, or None.
+        cache: folder for downloads and parsed sets.
+
+    Returns:
+        The dataset with its default split.
+
+    Raises:
+        TsdistillError: the set is missing or broken, or the config asks what cannot be.
+    """
+    check_root(data_root)
+    raw = read_raw(conf, data_root, cache)
+    return preprocess(raw, Preprocessing(**{key: conf[key] for key in COMMON_KEYS if key in conf}))
+
+
+def check_root(data_root: Path | None) -> None:
+    """Refuse a local root that was named but is not there."""
+    if data_root is not None and not data_root.is_dir():
+        raise TsdistillError(
+            f"data_root={data_root}: no such folder; correct the setting data_root "
+            "or the variable TSDISTILL_DATA"
+        )
+
+
+def read_raw(conf: Mapping[str, Any], data_root: Path | None, cache: Path) -> RawDataset:
+    """Build the config's reader and let it read.
+
+    Args:
+        conf: as for ``load_dataset``.
+        data_root: root of the user's local data, or None.
+        cache: folder for downloads and parsed sets.
+
+    Returns:
+        Both parts as read.
+    """
+    reader = _build_reader(conf)
+    raw = reader.read(data_root, cache)
+    if not isinstance(raw, RawDataset):
+        raise TsdistillError(f"{conf['_target_']}.read gave a {type(raw).__name__}, not a RawDataset")
+    return raw
+
+
+def _build_reader(conf: Mapping[str, Any]) -> Any:
+    """Instantiate the reader that ``_target_`` names with its own settings."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from omegaconf import DictConfig, OmegaConf
+
+    if not conf.get("_target_"):
+        raise TsdistillError("the dataset config has no _target_; choose one by dataset=ucr, uea, csv, ...")
+    plain = OmegaConf.to_container(conf, resolve=True) if isinstance(conf, DictConfig) else dict(conf)
+    assert isinstance(plain, dict)
+    own = {key: value for key, value in plain.items() if key not in COMMON_KEYS}
+    try:
+        return instantiate(own, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, TsdistillError):
+            raise cause from None
+        reason = str(cause or error).splitlines()[0]
+        raise TsdistillError(f"dataset reader {plain['_target_']}: {reason}") from error

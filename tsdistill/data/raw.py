@@ -1,0 +1,118 @@
+"""What readers hand over: values and labels as the files have them, before any preprocessing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class RawPart:
+    """Series of the training or the test part as a file has them.
+
+    Attributes:
+        values: (N, C, T) float32 or float64; NaN marks a gap, and every step from ``lengths`` on.
+        lengths: steps of each channel of each series, (N, C) int64.
+        labels: the label of each series as written, length N.
+    """
+
+    values: Values
+    lengths: NDArray[np.int64]
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def of(cls, values: ArrayLike, labels: Sequence[object]) -> "RawPart":
+        """Wrap an (N, C, T) or (N, T) array of series of one length; NaN in it are gaps."""
+        array = np.asarray(values)
+        if array.dtype != np.float32:
+            array = array.astype(np.float64)
+        if array.ndim == 2:
+            array = array[:, None, :]
+        lengths = np.full(array.shape[:2], array.shape[2], dtype=np.int64)
+        return cls(array, lengths, tuple(str(label) for label in labels))
+
+    @classmethod
+    def ragged(cls, series: Sequence[Sequence[ArrayLike]], labels: Sequence[object]) -> "RawPart":
+        """Pack series whose channels may each have a length of their own.
+
+        Args:
+            series: for each series, for each channel, its values (T_nc,); every series has C channels.
+            labels: the label of each series.
+        """
+        rows = [[np.asarray(channel, dtype=np.float32) for channel in one] for one in series]
+        lengths = np.array([[len(channel) for channel in one] for one in rows], dtype=np.int64)
+        values = np.full((*lengths.shape, int(lengths.max())), np.nan, dtype=np.float32)
+        for n, one in enumerate(rows):
+            for c, channel in enumerate(one):
+                values[n, c, : len(channel)] = channel
+        return cls(values, lengths, tuple(str(label) for label in labels))
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """Both parts of a dataset as read.
+
+    Attributes:
+        name: the dataset's name.
+        train: training part.
+        test: test part, of as many channels.
+        source: where it came from, in a few words.
+        notes: what a person should know about the reading, a sentence each.
+    """
+
+    name: str
+    train: RawPart
+    test: RawPart
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a dataset is to be read from.
+
+    Attributes:
+        name: the dataset's name.
+        files: the files, in a fixed order; their contents key the cache of parsed sets.
+        source: where they lie, in a few words.
+        notes: what a person should know about how they were found.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    source: str
+    notes: tuple[str, ...] = field(default=())
+
+
+class Reader(Protocol):
+    """What a dataset config's ``_target_`` must build."""
+
+    def read(self, data_root: Path | None, cache: Path) -> RawDataset:
+        """Read the dataset.
+
+        Args:
+            data_root: root of the user's local data, or None.
+            cache: folder in which the project may keep downloads.
+        """
+        ...
+
+
+@runtime_checkable
+class FileReader(Protocol):
+    """A reader of files that are known before they are parsed: its parsed sets are cached."""
+
+    def locate(self, data_root: Path | None, cache: Path) -> Sources:
+        """Find the files, downloading them where that is the reader's way."""
+        ...
+
+    def parse(self, sources: Sources) -> tuple[RawPart, RawPart]:
+        """Parse the training and the test part."""
+        ...

@@ -1,0 +1,116 @@
+"""The ``.ts`` text form of the UCR and UEA archives: a header of tags, then ``channel:channel:...:label``.
+
+A reader of our own rather than sktime's, which spends a pandas object on every channel of every series, folds
+the labels to lower case and cannot say which row is wrong. A test holds the two against each other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsdistill.data.raw import RawPart
+from tsdistill.data.text import parse_numbers, text_lines
+from tsdistill.errors import TsdistillError
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a ``.ts`` header promises; None where it says nothing."""
+
+    labels: frozenset[str]
+    dimensions: int | None
+    length: int | None
+
+
+def read_ts(path: Path) -> RawPart:
+    """Read a ``.ts`` file of a classification set.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The part, float32; channels and series may differ in length.
+
+    Raises:
+        TsdistillError: the file is not of this form, or its rows are not what the header promises; the
+            message names file and row.
+    """
+    series: list[list[NDArray[np.float64]]] = []
+    labels: list[str] = []
+    with text_lines(path) as lines:
+        header = _read_header(path, lines)
+        channels = header.dimensions
+        for row, line in lines:
+            if line.startswith("#"):
+                continue
+            where = f"{path}, row {row}"
+            one, label = _read_row(line, header, where)
+            if channels is not None and len(one) != channels:
+                promised = "the header promises" if header.dimensions else "the first row has"
+                raise TsdistillError(f"{where}: {len(one)} channels, where {promised} {channels}")
+            channels = len(one)
+            series.append([channel.astype(np.float32) for channel in one])
+            labels.append(label)
+    if not series:
+        raise TsdistillError(f"{path}: no series after @data")
+    return RawPart.ragged(series, labels)
+
+
+def _read_header(path: Path, lines: Iterator[tuple[int, str]]) -> _Header:
+    """Read the tags up to ``@data``."""
+    tags: dict[str, list[str]] = {}
+    for row, line in lines:
+        if line.startswith("#"):
+            continue
+        if not line.startswith("@"):
+            raise TsdistillError(f"{path}, row {row}: a series before @data (is this a .ts file?)")
+        tag, *words = line.split()
+        if tag.lower() == "@data":
+            return _check_header(path, tags)
+        tags[tag.lower()] = words
+    if not tags:
+        raise TsdistillError(f"{path}: the file is empty")
+    raise TsdistillError(f"{path}: the header has no @data line")
+
+
+def _check_header(path: Path, tags: dict[str, list[str]]) -> _Header:
+    def flag(tag: str) -> str:
+        return (tags.get(tag) or [""])[0].lower()
+
+    def count(tag: str) -> int | None:
+        word = (tags.get(tag) or [""])[0]
+        return int(word) if word.isdigit() and int(word) > 0 else None
+
+    if flag("@timestamps") == "true":
+        raise TsdistillError(
+            f"{path}: @timeStamps true is not supported; write the values without time stamps"
+        )
+    words = tags.get("@classlabel", [])
+    if flag("@classlabel") != "true" or len(words) < 2:
+        raise TsdistillError(f"{path}: the header has no '@classLabel true' with the labels after it")
+    dimensions = 1 if flag("@univariate") == "true" else count("@dimensions") or count("@dimension")
+    length = count("@serieslength") if flag("@equallength") == "true" else None
+    return _Header(frozenset(word.casefold() for word in words[1:]), dimensions, length)
+
+
+def _read_row(line: str, header: _Header, where: str) -> tuple[list[NDArray[np.float64]], str]:
+    """One series: its channels and its label."""
+    *texts, label = line.split(":")
+    label = label.strip()
+    if not texts or label.casefold() not in header.labels:
+        raise TsdistillError(f"{where}: the label {label[:20]!r} is not among the header's (a cut row?)")
+    one = [
+        parse_numbers(text.strip(), ",", f"{where}, channel {c}") if text.strip() else np.empty(0)
+        for c, text in enumerate(texts, start=1)
+    ]
+    if not any(np.isfinite(channel).any() for channel in one):
+        raise TsdistillError(f"{where}: the series has no value at all")
+    for c, channel in enumerate(one, start=1):
+        if header.length is not None and len(channel) != header.length:
+            raise TsdistillError(
+                f"{where}, channel {c}: {len(channel)} values, where the header promises {header.length}"
+            )
+    return one, label
