@@ -134,9 +134,9 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
         temporary.rename(folder)
         _sync_folder(folder.parent)
     except BaseException as error:
-        with suppress(OSError):
-            old.rename(folder)  # does nothing where the new one already stands there
         if not (isinstance(error, OSError) and temporary.exists() and folder.is_dir()):
+            with suppress(OSError):
+                old.rename(folder)  # does nothing where the new one already stands there
             raise
         _log.debug("%s was written by another process meanwhile; theirs is kept", folder)
     finally:
@@ -222,7 +222,8 @@ def _verify(folder: Path) -> None:
             raise ValueError(f"{MANIFEST} names a file outside the folder: {name!r}")
         with (folder / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != entry["sha256"]:
+            size = file.tell()
+        if (digest, size) != (entry["sha256"], entry["size"]):
             raise ValueError(f"{name} is not as it was written")
 
 

@@ -103,7 +103,10 @@ def save_tensors(path: Path, tensors: "Tensors") -> None:
         own[name] = tensor.clone() if storage in seen else tensor  # safetensors refuses shared memory
         seen.add(storage)
     try:
+        path.touch()
+        mode = path.stat().st_mode
         save_file(own, path)
+        path.chmod(mode)  # safetensors lets nobody but the owner read, whatever the umask says
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error

@@ -1,0 +1,79 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tsdistill.errors import TsdistillError
+from tsdistill.store.locks import locked, made_once
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from tsdistill.store.artefact import read_artefact, staged
+from tsdistill.store.locks import made_once
+folder = Path(sys.argv[1])
+def make():
+    print("making", flush=True)
+    time.sleep(1)
+    with staged(folder) as new:
+        (new / "a.txt").write_text("made")
+    return "made"
+read = lambda: read_artefact(folder, lambda found: (found / "a.txt").read_text())
+print(made_once(folder, read, make, lambda: print("waiting", flush=True)))
+"""
+
+
+def test_second_process_waits_says_so_once_and_reuses(tmp_path):
+    folder = tmp_path / "teachers" / "GunPoint" / "abc"
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(folder)], stdout=subprocess.PIPE, text=True
+        )
+
+    first = start()
+    assert first.stdout is not None and first.stdout.readline() == "making\n"
+    second = start()
+    assert second.communicate()[0] == "waiting\nmade\n"
+    assert first.communicate()[0] == "made\n"
+    assert start().communicate()[0] == "made\n"
+
+
+def test_lock_of_a_killed_process_is_free(tmp_path):
+    folder = tmp_path / "teachers" / "GunPoint" / "abc"
+    code = (
+        "import sys, time; from pathlib import Path; from tsdistill.store.locks import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.communicate()
+    began = time.monotonic()
+    with locked(folder):
+        assert time.monotonic() - began < 5
+
+
+def test_free_lock_lies_under_out_and_does_not_wait(tmp_path):
+    def waiting() -> None:
+        raise AssertionError("nobody holds it")
+
+    with locked(tmp_path / "pools" / "GunPoint" / "abc", waiting):
+        assert (tmp_path / "locks" / "pools-abc.lock").exists()
+    with locked(tmp_path / "pools" / "GunPoint" / "abc", waiting):
+        pass
+
+
+def test_what_is_there_is_not_made():
+    def make() -> str:
+        raise AssertionError("it is there")
+
+    assert made_once(Path("never/looked/at"), lambda: "there", make) == "there"
+
+
+def test_unwritable_folder_is_refused_in_one_line(tmp_path):
+    (tmp_path / "locks").write_text("a file")
+    with pytest.raises(TsdistillError, match="cannot write"), locked(tmp_path / "teachers" / "x" / "abc"):
+        pass
