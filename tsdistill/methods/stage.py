@@ -58,8 +58,8 @@ class TeacherView:
 class StageTask(nn.Module):
     """A student in one stage; what the training loop trains.
 
-    Its parameters are the student's and those of the terms (a regressor, say). The teacher is no submodule, so
-    that neither an optimiser nor ``train()`` can touch it.
+    Its parameters are the student's and those of the terms (a regressor, say). The teacher is no submodule,
+    so that neither an optimiser nor ``train()`` can touch it.
 
     Args:
         student: trained in place.
@@ -97,7 +97,7 @@ class StageTask(nn.Module):
         return self._teacher[0]
 
     def _bind(self) -> dict[str, tuple[str, str]]:
-        """Tell the terms that compare features the shapes of both models; layers (teacher, student) by term."""
+        """Tell the terms that compare features both models' shapes; layers (teacher, student) by term."""
         layers: dict[str, tuple[str, str]] = {}
         train = self.parts["train"]
         for name, term in self.stage.terms.items():

@@ -1,0 +1,84 @@
+"""Hydra's and OmegaConf's complaints in one or two lines, with the nearest valid name."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from tsdistill.errors import nearest
+
+_NO_SUCH_OPTION = re.compile(
+    r"Could not find '(?P<what>[^']+)'\n\nAvailable options in '(?P<group>[^']+)':(?P<rest>.*)", re.DOTALL
+)
+
+CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def explain(error: BaseException) -> str:
+    """Say what is wrong with the user's overrides.
+
+    Args:
+        error: what Hydra or OmegaConf raised.
+
+    Returns:
+        One or two lines for the terminal.
+    """
+    for step in _chain(error):
+        if isinstance(step, MissingMandatoryValue):
+            return f"{step.full_key}: a value is missing; set {step.full_key}=..."
+        if isinstance(step, ConfigAttributeError | ConfigKeyError) and step.full_key:
+            return _unknown_key(step)
+        if isinstance(step, ValidationError) and step.full_key:
+            return f"{step.full_key}: {_sentence(step.msg or str(step))}"
+        if isinstance(step, InterpolationResolutionError):
+            return _sentence(str(step))
+    return _hydra(error)
+
+
+def _chain(error: BaseException) -> Iterable[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _unknown_key(error: OmegaConfBaseException) -> str:
+    full_key = str(error.full_key)
+    parent_path, _, key = full_key.rpartition(".")
+    parent: Any = error.parent_node
+    names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
+    where = f"{parent_path} has no key '{key}'" if parent_path else f"there is no setting '{key}'"
+    return f"{full_key}: {where}; {nearest(key, names)}"
+
+
+def _hydra(error: BaseException) -> str:
+    """Complaints that Hydra makes only in words."""
+    text = str(error)
+    option = re.search(
+        r"Could not find '(?P<what>[^']+)'\n\nAvailable options in '(?P<group>[^']+)':(?P<rest>.*)",
+        text,
+        re.S,
+    )
+    if option:
+        group, name = option["group"], option["what"].rpartition("/")[2]
+        choices = [line.strip() for line in option["rest"].splitlines() if line.startswith("\t")]
+        return f"{group}={name}: there is no such {group}; {nearest(name, choices)}"
+    default = re.search(r"Could not override '(?P<key>[^']+)'", text)
+    if default:
+        return f"{default['key']}: there is no such setting or group; `tsdistill distill --help` lists them"
+    return _sentence(text)
+
+
+def _sentence(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:2])

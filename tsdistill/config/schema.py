@@ -1,0 +1,192 @@
+"""Typed settings: the ConfigStore refuses a key that is not here, and a value of another type.
+
+Nodes with a ``_target_`` (dataset, models, methods' terms, schedulers) are open; they are checked against the
+signature of their target by ``tsdistill.config.targets``.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+class Optimizer(Enum):
+    """Optimisers of ``torch.optim``."""
+
+    adam = "adam"
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+class Stepping(Enum):
+    """When a scheduler steps: after each epoch, or after each batch as the TSD reference does."""
+
+    epoch = "epoch"
+    step = "step"
+
+
+class Precision(Enum):
+    """Arithmetic of the forward passes."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class PoolMode(Enum):
+    """Perturbations from a cached pool, or fresh ones at every step with the teacher in the loop."""
+
+    cached = "cached"
+    online = "online"
+
+
+class Sampling(Enum):
+    """How the M windows of a step are chosen from the pool."""
+
+    uniform = "uniform"
+    stratified = "stratified"
+    antithetic = "antithetic"
+
+
+class BatchNorm(Enum):
+    """Statistics of batch normalisation in the joint pass."""
+
+    clean = "clean"
+    joint = "joint"
+    joint_running_clean = "joint_running_clean"
+
+
+class Selection(Enum):
+    """The part on which hyperparameters are chosen at report time."""
+
+    validation = "validation"
+    test = "test"
+
+
+@dataclass
+class SplitConf:
+    """The validation part: a fraction of the training series, and the seed of the split."""
+
+    validation: float = 0.2
+    seed: int = 0
+
+
+@dataclass
+class TrainingConf:
+    """One training run.
+
+    ``patience`` 0 turns early stopping off; ``monitor`` is ``ce``, a loss term, ``accuracy``,
+    ``average_precision`` or ``train_loss``.
+    """
+
+    epochs: int = 500
+    batch_size: int = 32
+    lr: float = 0.005
+    weight_decay: float = 1e-5
+    optimizer: Optimizer = Optimizer.adam
+    patience: int = 50
+    monitor: str = "ce"
+    scheduler: Any = None
+    schedule_by: Stepping = Stepping.epoch
+
+
+@dataclass
+class HardwareConf:
+    """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+
+    device: str = "auto"
+    precision: Precision = Precision.fp32
+    threads: int = 1
+    deterministic: bool = True
+    compile: bool = False
+
+
+@dataclass
+class SaliencyConf:
+    """The perturbations of temporal saliency.
+
+    ``window`` is in steps, or a fraction of the length below 1; ``perturbations`` is M, ``pool_size`` is P
+    (null: every start once).
+    """
+
+    window: float = 10
+    perturbations: int = 16
+    pool_size: int | None = None
+    pool_seed: int = 0
+    mode: PoolMode = PoolMode.cached
+    sampling: Sampling = Sampling.uniform
+    per_channel: bool = False
+    batch_norm: BatchNorm = BatchNorm.clean
+
+
+@dataclass
+class TeacherConf:
+    """The teacher: its model, the seeds of which the best by validation is kept, its own training."""
+
+    name: str = MISSING
+    model: Any = MISSING
+    seeds: list[int] = field(default_factory=lambda: [0])
+    training: TrainingConf = field(default_factory=TrainingConf)
+
+
+@dataclass
+class StudentConf:
+    """The student's model."""
+
+    name: str = MISSING
+    model: Any = MISSING
+
+
+@dataclass
+class BaseConf:
+    """What every command takes."""
+
+    out: str = "tsdistill-out"
+    debug: bool = False
+
+
+@dataclass
+class TeacherTaskConf(BaseConf):
+    """``tsdistill train-teacher``."""
+
+    dataset: Any = MISSING
+    data_root: str | None = None
+    split: SplitConf = field(default_factory=SplitConf)
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    saliency: SaliencyConf = field(default_factory=SaliencyConf)
+    hardware: HardwareConf = field(default_factory=HardwareConf)
+    retrain: bool = False
+
+
+@dataclass
+class DistillConf(TeacherTaskConf):
+    """``tsdistill distill``: one student under one method."""
+
+    student: StudentConf = field(default_factory=StudentConf)
+    method: Any = MISSING
+    training: TrainingConf = field(default_factory=TrainingConf)
+    seed: int = 0
+    trial: int = 0
+
+
+@dataclass
+class ReportConf(BaseConf):
+    """``tsdistill report``; ``dataset``, ``method``, ``teacher``, ``student`` restrict it to those named."""
+
+    select: Selection = Selection.validation
+    dataset: Any = None
+    method: Any = None
+    teacher: Any = None
+    student: Any = None
+
+
+COMMANDS = {"train-teacher": TeacherTaskConf, "distill": DistillConf, "report": ReportConf}
+"""Schema of each command; the name is that of its root config in ``conf/``."""
+
+
+def register() -> None:
+    """Put the schemas into Hydra's ConfigStore."""
+    store = ConfigStore.instance()
+    for command, schema in COMMANDS.items():
+        store.store(name=f"{command}_schema", node=schema)

@@ -1,0 +1,56 @@
+"""Where it runs: the device, its precision and its determinism."""
+
+import re
+
+import torch
+
+from tsdistill.config.schema import HardwareConf
+from tsdistill.errors import TsdistillError, nearest
+
+
+def set_up(hardware: HardwareConf) -> torch.device:
+    """Find the device and set PyTorch's global switches for this job.
+
+    Args:
+        hardware: the settings; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Returns:
+        The device.
+
+    Raises:
+        TsdistillError: if the device is unknown or not there.
+    """
+    device = resolve_device(hardware.device)
+    if hardware.threads < 1:
+        raise TsdistillError(f"hardware.threads={hardware.threads} should be 1 or more")
+    torch.set_num_threads(hardware.threads)
+    torch.use_deterministic_algorithms(hardware.deterministic, warn_only=device.type != "cpu")
+    torch.backends.cudnn.benchmark = not hardware.deterministic
+    return device
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn a device's name into a device that is there.
+
+    Raises:
+        TsdistillError: if it is unknown or absent.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        hint = nearest(name, ("auto", "cpu", "cuda", "mps"))
+        raise TsdistillError(f"hardware.device={name}: there is no such device; {hint}")
+    device = torch.device(name)
+    absent = {
+        "cuda": not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count(),
+        "mps": not torch.backends.mps.is_available(),
+        "cpu": False,
+    }
+    if absent[device.type]:
+        raise TsdistillError(
+            f"hardware.device={name}: PyTorch {torch.__version__} sees no such device here; "
+            "use hardware.device=auto or cpu"
+        )
+    return device

@@ -1,0 +1,259 @@
+"""The training loop: epochs over batches of rows, early stopping, the best weights restored."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from tsdistill.config.schema import Optimizer, Precision, Stepping, TrainingConf
+from tsdistill.config.targets import check_target, locate
+from tsdistill.errors import TsdistillError, nearest
+
+HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision"})
+TRAIN_LOSS = "train_loss"
+
+Listener = Callable[[int, Mapping[str, float]], None]
+"""Told the epoch, counted from 1, and its values."""
+
+
+class Trainable(Protocol):
+    """What the loop asks of the thing it trains; ``tsdistill.methods.stage.StageTask`` is one."""
+
+    def step(self, rows: Tensor, epoch: int) -> Mapping[str, Tensor]:
+        """Loss of a batch of training rows: ``loss`` and its named parts."""
+        ...
+
+    def validate(self) -> Mapping[str, float]:
+        """Values on the validation part."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Everything that may be trained."""
+        ...
+
+    def train(self, mode: bool = True) -> Any:
+        """Switch between training and evaluation mode."""
+        ...
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Weights and buffers."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Put weights and buffers back."""
+        ...
+
+
+@dataclass
+class FitResult:
+    """How a training run went.
+
+    Attributes:
+        epochs: epochs run.
+        best_epoch: the epoch whose weights were kept, counted from 1.
+        best: the monitored value there; None where nothing was monitored.
+        stopped: ``patience`` or ``epochs``.
+        history: rows of epoch, name, value; training parts are named ``train/...``.
+    """
+
+    epochs: int = 0
+    best_epoch: int = 0
+    best: float | None = None
+    stopped: str = "epochs"
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def fit(
+    task: Trainable,
+    settings: TrainingConf,
+    *,
+    rows: int,
+    validated: bool,
+    generator: torch.Generator,
+    device: torch.device,
+    precision: Precision = Precision.fp32,
+    listener: Listener | None = None,
+) -> FitResult:
+    """Train, watch the monitored value, and restore the best weights.
+
+    Without a validation part the run has a fixed number of epochs and its last weights are kept, unless
+    ``monitor`` is ``train_loss``.
+
+    Args:
+        task: what is trained, in place.
+        settings: optimiser, rate, epochs, patience, monitor, scheduler.
+        rows: number of training series.
+        validated: whether there is a validation part.
+        generator: order of the batches, on the CPU.
+        device: for autocast.
+        precision: ``bf16`` runs forward passes under autocast.
+        listener: told of each epoch.
+
+    Returns:
+        The run's history; the task holds the best weights.
+
+    Raises:
+        TsdistillError: impossible settings, or a loss that is no longer finite.
+    """
+    _check(settings)
+    optimizer = _build_optimizer(task, settings)
+    scheduler = _build_scheduler(optimizer, settings)
+    best = _Best(settings, active=validated or settings.monitor == TRAIN_LOSS)
+    result = FitResult()
+
+    def run_epoch(epoch: int) -> dict[str, float]:
+        totals: dict[str, Tensor] = {}
+        for batch in batches(rows, settings.batch_size, generator):
+            optimizer.zero_grad(set_to_none=True)
+            with autocast(device, precision):
+                parts = task.step(batch, epoch)
+            parts["loss"].backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if scheduler is not None and settings.schedule_by is Stepping.step:
+                scheduler.step()
+            for name, value in parts.items():
+                share = value.detach() * (len(batch) / rows)
+                totals[name] = totals[name] + share if name in totals else share
+        return {f"train/{name}": float(total) for name, total in totals.items()}
+
+    for epoch in range(1, settings.epochs + 1):
+        task.train()
+        values = run_epoch(epoch)
+        _check_finite(values["train/loss"], epoch, settings)
+        task.train(False)
+        if validated:
+            with autocast(device, precision):
+                values |= task.validate()
+        result.epochs = epoch
+        result.history += [{"epoch": epoch, "name": name, "value": v} for name, v in values.items()]
+        best.see(epoch, values, task)
+        if scheduler is not None and settings.schedule_by is Stepping.epoch:
+            _step_by_epoch(scheduler, values, settings.monitor)
+        if listener is not None:
+            listener(epoch, values)
+        if best.patience_is_out(epoch):
+            result.stopped = "patience"
+            break
+    best.restore(task)
+    result.best, result.best_epoch = best.value, best.epoch or result.epochs
+    return result
+
+
+@dataclass
+class _Best:
+    """The best monitored value so far and the weights that reached it."""
+
+    settings: TrainingConf
+    active: bool
+    value: float | None = None
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def see(self, epoch: int, values: Mapping[str, float], task: Trainable) -> None:
+        """Keep the weights if this epoch is strictly better than all before."""
+        if not self.active:
+            return
+        seen = _monitored(values, self.settings.monitor)
+        higher = self.settings.monitor in HIGHER_IS_BETTER
+        if self.value is None or (seen > self.value if higher else seen < self.value):
+            self.value, self.epoch = seen, epoch
+            self.weights = {name: tensor.detach().clone() for name, tensor in task.state_dict().items()}
+
+    def patience_is_out(self, epoch: int) -> bool:
+        """Whether nothing has got better for ``patience`` epochs (0: never)."""
+        return self.active and 0 < self.settings.patience <= epoch - self.epoch
+
+    def restore(self, task: Trainable) -> None:
+        """Put the best weights back, if any were kept."""
+        if self.weights:
+            task.load_state_dict(self.weights)
+
+
+def batches(rows: int, size: int, generator: torch.Generator) -> list[Tensor]:
+    """Shuffle the rows into batches.
+
+    A last batch of one series joins the one before it: batch normalisation cannot learn from it.
+
+    Args:
+        rows: number of training series.
+        size: batch size.
+        generator: order, on the CPU.
+
+    Returns:
+        Row indices, each (B,) int64, every row once.
+    """
+    order = torch.randperm(rows, generator=generator)
+    cut = list(torch.split(order, size))
+    if len(cut) > 1 and len(cut[-1]) == 1:
+        cut[-2:] = [torch.cat(cut[-2:])]
+    return cut
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """Forward passes in bfloat16 where that is asked for."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bf16)
+
+
+def _check(settings: TrainingConf) -> None:
+    for name in ("epochs", "batch_size"):
+        if getattr(settings, name) < 1:
+            raise TsdistillError(f"training.{name}={getattr(settings, name)} should be 1 or more")
+    if settings.lr <= 0:
+        raise TsdistillError(f"training.lr={settings.lr:g} should be above 0")
+    for name in ("patience", "weight_decay"):
+        if getattr(settings, name) < 0:
+            raise TsdistillError(f"training.{name}={getattr(settings, name)} should be 0 or more")
+
+
+def _build_optimizer(task: Trainable, settings: TrainingConf) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    if not trained:
+        raise TsdistillError("the model has no parameters to train")
+    if settings.optimizer is Optimizer.sgd:
+        return torch.optim.SGD(trained, settings.lr, momentum=0.9, weight_decay=settings.weight_decay)
+    kind = torch.optim.Adam if settings.optimizer is Optimizer.adam else torch.optim.AdamW
+    return kind(trained, settings.lr, weight_decay=settings.weight_decay)
+
+
+def _build_scheduler(
+    optimizer: torch.optim.Optimizer, settings: TrainingConf
+) -> LRScheduler | ReduceLROnPlateau | None:
+    if not settings.scheduler:
+        return None
+    node = dict(settings.scheduler)
+    check_target(node, "training.scheduler", supplied=("optimizer",))
+    found = locate(node.pop("_target_"), "training.scheduler")
+    if found is ReduceLROnPlateau:
+        node.setdefault("mode", "max" if settings.monitor in HIGHER_IS_BETTER else "min")
+        if settings.schedule_by is Stepping.step:
+            raise TsdistillError("training.schedule_by=step cannot watch a plateau; use schedule_by=epoch")
+    return found(optimizer, **node)  # type: ignore[no-any-return]
+
+
+def _step_by_epoch(
+    scheduler: LRScheduler | ReduceLROnPlateau, values: Mapping[str, float], monitor: str
+) -> None:
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(_monitored(values, monitor) if monitor in values else values["train/loss"])
+    else:
+        scheduler.step()
+
+
+def _monitored(values: Mapping[str, float], monitor: str) -> float:
+    name = "train/loss" if monitor == TRAIN_LOSS else monitor
+    if name not in values:
+        known = [key for key in values if not key.startswith("train/")] + [TRAIN_LOSS]
+        raise TsdistillError(f"training.monitor={monitor} is not measured here; {nearest(monitor, known)}")
+    return values[name]
+
+
+def _check_finite(loss: float, epoch: int, settings: TrainingConf) -> None:
+    if not math.isfinite(loss):
+        raise TsdistillError(
+            f"the training loss became {loss} in epoch {epoch}; try a lower training.lr (now {settings.lr:g})"
+        )
