@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from tsdistill.errors import TsdistillError
-from tsdistill.evaluation.attribution import integrated_gradients, occlusion, over_channels
+from tsdistill.evaluation.attribution import (
+    attribution_agreement,
+    integrated_gradients,
+    occlusion,
+    over_channels,
+)
 from tsdistill.evaluation.predict import predict
 from tsdistill.models.fcn import FCN
 from tsdistill.models.recurrent import GRU, LSTM
@@ -91,6 +96,20 @@ def test_padding_gets_nothing():
         assert not got[np.broadcast_to(np.arange(10) >= lengths[:, None, None], got.shape)].any()
         if alone is not None:
             np.testing.assert_allclose(got[1:2, :, :6], alone, atol=1e-5)
+
+
+def test_a_copy_agrees_and_a_stranger_does_not():
+    x, explained = series(n=20, t=40), np.zeros(20, np.int64)
+    torch.manual_seed(1)
+    net, stranger = LSTM(2, 3, hidden=8, layers=1), FCN(2, 3, filters=(8, 8, 8))
+    got = attribution_agreement(net, net, x, explained, window=4)
+    for method in ("integrated_gradients", "occlusion"):
+        assert got[f"{method}_spearman"] == pytest.approx(1)
+        assert got[f"{method}_top10"] == pytest.approx(1)
+        # An untrained LSTM looks at the end of every series: only the chance level gives that away.
+        assert got[f"{method}_spearman_chance"] > 0.9 and got[f"{method}_undefined"] == 0
+    other = attribution_agreement(net, stranger, x, explained, window=4)
+    assert other["occlusion_spearman"] < 0.9
 
 
 def test_magnitude_over_channels():

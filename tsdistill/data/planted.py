@@ -39,7 +39,8 @@ class PlantedReader:
     - ``shapelet``: a smooth random waveform of the class, at any place;
     - ``frequency``: a sine of k + 1 periods and random phase, at any place;
     - ``level``: a plateau of height 2 (k + 1) / K, at any place;
-    - ``position``: the same bump for all classes, in the k-th of K equal zones of time;
+    - ``position``: the same bump for all classes, in the k-th of K equal zones of time (a network that
+      averages over time, as FCN, can hardly see it);
     - ``channel``: the same bump for all classes, at any place of channel k.
 
     Attributes:
