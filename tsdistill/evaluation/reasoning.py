@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from scipy.stats import rankdata
 
 from tsdistill.data.types import FloatArray, IntArray
 from tsdistill.evaluation.predict import Predict
@@ -224,6 +223,8 @@ def baseline_of(x: FloatArray, lengths: IntArray | None, baseline: Literal["mean
 
 def _pair(a: Array, b: Array) -> tuple[float, float]:
     """Spearman's correlation and top-10 % overlap of two maps (T,), NaN where either is flat."""
+    from scipy.stats import rankdata
+
     if is_flat(a) or is_flat(b):
         return float("nan"), float("nan")
     spearman = np.corrcoef(rankdata(a), rankdata(b))[0, 1]
