@@ -47,16 +47,19 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
     import pandas as pd
 
     seeds = sorted(runs["seed"].unique())
+    needed = [*ROW, "id", "status", "seed", "trial", "config", "flags", "has_validation"]
+    measured = [name for name in (f"{by}.{MONITOR}", f"{by}.{TIE_BREAKER}") if name in runs]
     choices, kept = [], []
-    for key, group in runs.groupby(ROW, sort=True):
+    for key, group in runs[[*needed, *measured]].groupby(ROW, sort=True):
         ok = group[group["status"] == "ok"].drop_duplicates(["config", "seed"])
         chosen, decided = _choose(ok, by)
         members = ok[ok["config"] == chosen] if chosen is not None else ok
-        kept.append(members)
+        kept += list(members["id"])
         choices.append(
             dict(zip(ROW, key, strict=True)) | _account(group, ok, members, len(seeds)) | {"decided": decided}
         )
-    return Selection(pd.concat(kept, ignore_index=True), pd.DataFrame(choices))
+    chosen_runs = runs[runs["id"].isin(kept)].reset_index(drop=True)
+    return Selection(chosen_runs, pd.DataFrame(choices))
 
 
 def _choose(ok: "pd.DataFrame", by: Select) -> tuple[str | None, str]:
