@@ -132,6 +132,14 @@ def test_calibration_bins():
     assert expected_calibration_error(p, np.array([0, 0, 0]), bins=10) == pytest.approx(0.1 / 3)
 
 
+def test_rounding_breaks_no_ties():
+    # Summed in the order of the classes, 1 / (1 + e^3 + 1) is not 1 / (e^3 + 1 + 1) to the last bit.
+    logits = np.array([[4, 1, 1], [1, 4, 1], [1, 1, 1]], dtype=np.float32)
+    y = np.array([0, 0, 0])
+    want = performance(logits, y)["micro_average_precision"]
+    assert performance(np.roll(logits, 1, axis=1), (y + 1) % 3)["micro_average_precision"] == want
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     arrays(np.float32, (7, 3), elements=st.floats(-20, 20, width=32)),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from scipy.special import logsumexp
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
@@ -59,7 +59,7 @@ def performance(logits: Array, y: Labels) -> dict[str, float]:
     absent = {"classes_absent": float(K - len(present))}
     if len(y) == 0 or not np.isfinite(logits).all():
         return dict.fromkeys(METRICS, float("nan")) | absent
-    log_p = log_softmax(logits, axis=1)
+    log_p = _log_softmax(logits)
     p = np.exp(log_p)
     truth = np.eye(K)[y]
     return {
@@ -106,6 +106,17 @@ def reliability(p: Array, y: Labels, bins: int = ECE_BINS) -> tuple[Array, Array
         np.bincount(index, weights=weights, minlength=bins) for weights in (np.ones_like(top), top, right)
     )
     return count, confidence, correct
+
+
+def _log_softmax(logits: Array) -> Array:
+    """Log-probabilities of logits (N, K), the same to the last bit however the classes are ordered.
+
+    A sum in the order of the classes would break ties between series by its rounding, and the ranking
+    metrics with them.
+    """
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p: Array = shifted - logsumexp(np.sort(shifted, axis=1), axis=1, keepdims=True)
+    return log_p
 
 
 def _ranking(truth: Array, p: Array, present: Labels) -> dict[str, float]:
