@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tsdistill.data import names
-from tsdistill.data.download import fetch
-from tsdistill.data.raw import RawDataset, RawPart, Sources
+from tsdistill.data.download import fetch, set_aside, terminal_progress, verify
+from tsdistill.data.raw import RawPart, Sources
 from tsdistill.data.ts import read_ts
 from tsdistill.data.tsv import read_tsv
 from tsdistill.errors import TsdistillError, nearest
@@ -34,12 +34,6 @@ class ArchiveReader:
     download: bool = True
     mirrors: Sequence[str] | None = None
 
-    def read(self, data_root: Path | None, cache: Path) -> RawDataset:
-        """Find and parse the set."""
-        sources = self.locate(data_root, cache)
-        train, test = self.parse(sources)
-        return RawDataset(sources.name, train, test, sources.source, sources.notes)
-
     def locate(self, data_root: Path | None, cache: Path) -> Sources:
         """Find the set's two files.
 
@@ -48,36 +42,37 @@ class ArchiveReader:
         """
         check_name(self.name)
         name, notes = names.modern_name(self.name)
-        aliases = (name, *names.old_names(name))
-        for place, root, folders in places(data_root, cache):
-            for alias in aliases:
-                if files := find_pair(root, folders, alias):
-                    shown = f"{place} {files[0].parent}" if place == "local folder" else place
-                    return Sources(name, files, shown, notes)
+        found = find_here(name, data_root, cache) or self._fetch(name, data_root, cache)
+        return Sources(name, found.files, str(found), notes)
+
+    def _fetch(self, name: str, data_root: Path | None, cache: Path) -> "Found":
+        """Download a set that is not on this machine."""
         known = names.known_names() | set(local_names(data_root))
         if name not in known:
             raise TsdistillError(f"dataset.name={self.name}: no such set; {nearest(self.name, known)}")
+        folder = cache / "archive"
+        advice = (
+            f"put {name}_TRAIN.ts and {name}_TEST.ts into {folder / name}, "
+            "or name a folder with the archive by data_root or TSDISTILL_DATA"
+        )
         if not self.download:
-            raise TsdistillError(
-                f"{name} is not on this machine, and dataset.download=false; {_put_it(name, cache)}"
-            )
-        folder = fetch(name, cache / "archive", self.mirrors, _put_it(name, cache))
-        files = find_pair(folder.parent, ("",), name)
-        if files is None:
-            raise TsdistillError(
-                f"{folder} holds no {name}_TRAIN.ts and {name}_TEST.ts; remove it to fetch it again"
-            )
-        return Sources(name, files, "download", notes)
+            raise TsdistillError(f"{name} is not on this machine, and dataset.download=false;\n{advice}")
+        with terminal_progress() as progress:
+            fetch(name, folder, self.mirrors, advice, progress)
+        files = find_pair(folder, ("",), name)
+        assert files is not None
+        return Found("download", files)
 
     def parse(self, sources: Sources) -> tuple[RawPart, RawPart]:
         """Parse the two files."""
-        train, test = (self._parse_file(path, sources.name) for path in sources.files)
+        gaps = sources.name in names.WITH_GAPS
+        train, test = (read_series(path, trailing_gaps=gaps) for path in sources.files)
         return train, test
 
-    def _parse_file(self, path: Path, name: str) -> RawPart:
-        if path.suffix == ".ts":
-            return read_ts(path)
-        return read_tsv(path, trailing_gaps=name in names.WITH_GAPS)
+
+def read_series(path: Path, trailing_gaps: bool = False) -> RawPart:
+    """Read a file in one of the archives' forms, told apart by its ending."""
+    return read_ts(path) if path.suffix == ".ts" else read_tsv(path, trailing_gaps)
 
 
 def check_name(name: str) -> None:
@@ -88,8 +83,42 @@ def check_name(name: str) -> None:
         )
 
 
-def places(data_root: Path | None, cache: Path) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
-    """Where sets may lie on this machine: what to call it, the root, and the folders under it."""
+@dataclass(frozen=True)
+class Found:
+    """Where a set lies on this machine.
+
+    Attributes:
+        place: ``local folder``, ``bundled with sktime``, ``downloaded before`` or ``download``.
+        files: the training and the test file.
+    """
+
+    place: str
+    files: tuple[Path, Path]
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.files[0].parent}" if self.place == "local folder" else self.place
+
+
+def find_here(name: str, data_root: Path | None, cache: Path) -> Found | None:
+    """Find a set on this machine: under the local root, in sktime's bundle, among former downloads.
+
+    Args:
+        name: the set's present name; files under an old name are found too.
+        data_root: root of the user's local data, or None.
+        cache: folder for downloads.
+    """
+    for place, root, folders in _places(data_root, cache):
+        for alias in (name, *names.old_names(name)):
+            if files := find_pair(root, folders, alias):
+                if place == "downloaded before" and not verify(root, alias):
+                    set_aside(root, alias)
+                    continue
+                return Found(place, files)
+    return None
+
+
+def _places(data_root: Path | None, cache: Path) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
+    """Where sets may lie: what to call it, the root, and the folders under it."""
     if data_root is not None:
         yield "local folder", data_root, FOLDERS
     if (bundle := bundled_folder()) is not None:
@@ -149,10 +178,3 @@ def local_names(data_root: Path | None) -> list[str]:
             if any((folder / f"{name}_TRAIN{ending}").is_file() for ending in ENDINGS):
                 found.add(names.modern_name(name)[0])
     return sorted(found)
-
-
-def _put_it(name: str, cache: Path) -> str:
-    return (
-        f"put {name}_TRAIN.ts and {name}_TEST.ts into {cache / 'archive' / name}, "
-        "or name a folder with the archive by data_root or TSDISTILL_DATA"
-    )

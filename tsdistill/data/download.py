@@ -2,17 +2,26 @@
 
 import hashlib
 import http.client
+import logging
 import shutil
+import sys
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from tsdistill.errors import TsdistillError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+_log = logging.getLogger(__name__)
 
 MIRRORS = (
     "https://timeseriesclassification.com/aeon-toolkit",
@@ -64,6 +73,7 @@ def fetch(
         reasons = []
         for mirror in MIRRORS if mirrors is None else mirrors:
             url = f"{mirror.rstrip('/')}/{name}.zip"
+            _log.info("fetching %s", url)
             part = folder / f".{name}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.zip.part"
             try:
                 _download(url, part, name, progress)
@@ -165,6 +175,36 @@ def verify(folder: Path, name: str) -> bool:
         if not (folder / path).is_file() or file_digest(folder / path) != digest:
             return False
     return True
+
+
+def set_aside(folder: Path, name: str) -> None:
+    """Move a fetched set that does not verify out of the way, and say so."""
+    aside = folder / f"{name}.broken"
+    shutil.rmtree(aside, ignore_errors=True)
+    (folder / name).rename(aside)
+    _log.warning("%s does not have its checksums; it is set aside as %s", folder / name, aside)
+
+
+@contextmanager
+def terminal_progress() -> Iterator[Progress | None]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(f"fetching {name}", total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield show
 
 
 def file_digest(path: Path) -> str:

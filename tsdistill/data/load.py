@@ -5,8 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from tsdistill.data.parsed import read_cached
 from tsdistill.data.preprocess import Preprocessing, preprocess
-from tsdistill.data.raw import RawDataset
+from tsdistill.data.raw import FileReader, RawDataset, Reader
 from tsdistill.data.types import TimeSeriesDataset
 from tsdistill.errors import TsdistillError
 
@@ -53,29 +54,41 @@ def read_raw(conf: Mapping[str, Any], data_root: Path | None, cache: Path) -> Ra
     Returns:
         Both parts as read.
     """
-    reader = _build_reader(conf)
+    settings = _own_settings(conf)
+    reader = _build_reader(settings)
+    if isinstance(reader, FileReader):
+        return read_cached(reader, settings, data_root, cache)
+    if not isinstance(reader, Reader):
+        raise TsdistillError(
+            f"{settings['_target_']} is no dataset reader: it has neither read nor locate and parse"
+        )
     raw = reader.read(data_root, cache)
     if not isinstance(raw, RawDataset):
-        raise TsdistillError(f"{conf['_target_']}.read gave a {type(raw).__name__}, not a RawDataset")
+        raise TsdistillError(f"{settings['_target_']}.read gave a {type(raw).__name__}, not a RawDataset")
     return raw
 
 
-def _build_reader(conf: Mapping[str, Any]) -> Any:
-    """Instantiate the reader that ``_target_`` names with its own settings."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
+def _own_settings(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """``_target_`` and the reader's own settings, as plain values."""
     from omegaconf import DictConfig, OmegaConf
 
     if not conf.get("_target_"):
         raise TsdistillError("the dataset config has no _target_; choose one by dataset=ucr, uea, csv, ...")
     plain = OmegaConf.to_container(conf, resolve=True) if isinstance(conf, DictConfig) else dict(conf)
     assert isinstance(plain, dict)
-    own = {key: value for key, value in plain.items() if key not in COMMON_KEYS}
+    return {str(key): value for key, value in plain.items() if key not in COMMON_KEYS}
+
+
+def _build_reader(settings: Mapping[str, Any]) -> Any:
+    """Instantiate the reader that ``_target_`` names with its own settings."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
     try:
-        return instantiate(own, _convert_="all")
+        return instantiate(dict(settings), _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, TsdistillError):
             raise cause from None
         reason = str(cause or error).splitlines()[0]
-        raise TsdistillError(f"dataset reader {plain['_target_']}: {reason}") from error
+        raise TsdistillError(f"dataset reader {settings['_target_']}: {reason}") from error

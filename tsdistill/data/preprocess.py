@@ -104,6 +104,11 @@ def _check_parts(raw: RawDataset) -> None:
     train, test = raw.train.values.shape[1], raw.test.values.shape[1]
     if train != test:
         raise TsdistillError(f"{raw.name}: the training part has {train} channels, the test part {test}")
+    if raw.train.channels != raw.test.channels:
+        names = [", ".join(part.channels) for part in (raw.train, raw.test)]
+        raise TsdistillError(
+            f"{raw.name}: the training part has the channels {names[0]}; the test part {names[1]}"
+        )
 
 
 # ---------------------------------------------------------------------------------------------- labels
@@ -155,7 +160,7 @@ def _fill_gaps(parts: dict[str, _Series], policy: Gaps, name: str) -> list[str]:
     """Fill gaps in place (on a copy); say how many series had some."""
     notes = []
     for part_name, part in parts.items():
-        gaps = np.isnan(part.values) & _inside(part.lengths, part.values.shape[2])
+        gaps = np.isnan(part.values) & inside(part.lengths, part.values.shape[2])
         rows = np.flatnonzero(gaps.any(axis=(1, 2)))
         if not len(rows):
             continue
@@ -188,8 +193,8 @@ def _interpolate(series: Values, where: str) -> None:
     series[~there] = np.interp(steps[~there], steps[there], series[there])
 
 
-def _inside(lengths: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
-    """(N, C, T) mask of the steps that belong to a channel."""
+def inside(lengths: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
+    """(N, C, T) mask of the steps that belong to a channel, given ``lengths`` (N, C)."""
     if (lengths == steps).all():
         return np.broadcast_to(np.True_, (*lengths.shape, steps))
     mask: NDArray[np.bool_] = np.arange(steps) < lengths[..., None]

@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tsdistill.data.types import IntArray
+
 Values = NDArray[np.floating[Any]]
 
 
@@ -19,11 +21,13 @@ class RawPart:
         values: (N, C, T) float32 or float64; NaN marks a gap, and every step from ``lengths`` on.
         lengths: steps of each channel of each series, (N, C) int64.
         labels: the label of each series as written, length N.
+        channels: the channels' names, length C, or empty where they have none.
     """
 
     values: Values
-    lengths: NDArray[np.int64]
+    lengths: IntArray
     labels: tuple[str, ...]
+    channels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,6 +58,21 @@ class RawPart:
             for c, channel in enumerate(one):
                 values[n, c, : len(channel)] = channel
         return cls(values, lengths, tuple(str(label) for label in labels))
+
+    def rows(self, index: IntArray) -> "RawPart":
+        """Take the series at ``index``, (n,) int64, in that order."""
+        labels = tuple(self.labels[i] for i in index)
+        return RawPart(self.values[index], self.lengths[index], labels, self.channels)
+
+
+def trailing_lengths(values: Values) -> IntArray:
+    """Length of each channel, (N, C), where missing values at the end of (N, C, T) mean that it has ended."""
+    width = values.shape[2]
+    if not np.isnan(values[:, :, -1]).any():
+        return np.full(values.shape[:2], width, dtype=np.int64)
+    there = ~np.isnan(values[:, :, ::-1])
+    lengths: IntArray = np.where(there.any(axis=2), width - np.argmax(there, axis=2), 0)
+    return lengths
 
 
 @dataclass(frozen=True)
@@ -92,8 +111,9 @@ class Sources:
     notes: tuple[str, ...] = field(default=())
 
 
+@runtime_checkable
 class Reader(Protocol):
-    """What a dataset config's ``_target_`` must build."""
+    """What a dataset config's ``_target_`` builds: this, or a ``FileReader``."""
 
     def read(self, data_root: Path | None, cache: Path) -> RawDataset:
         """Read the dataset.
@@ -107,7 +127,7 @@ class Reader(Protocol):
 
 @runtime_checkable
 class FileReader(Protocol):
-    """A reader of files that are known before they are parsed: its parsed sets are cached."""
+    """A reader whose files are known before they are parsed: what it parses is cached by their contents."""
 
     def locate(self, data_root: Path | None, cache: Path) -> Sources:
         """Find the files, downloading them where that is the reader's way."""

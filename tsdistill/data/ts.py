@@ -15,6 +15,8 @@ from tsdistill.data.raw import RawPart
 from tsdistill.data.text import parse_numbers, text_lines
 from tsdistill.errors import TsdistillError
 
+_COMMENTS = ("#", "%")
+
 
 @dataclass(frozen=True)
 class _Header:
@@ -44,7 +46,7 @@ def read_ts(path: Path) -> RawPart:
         header = _read_header(path, lines)
         channels = header.dimensions
         for row, line in lines:
-            if line.startswith("#"):
+            if line.startswith(_COMMENTS):
                 continue
             where = f"{path}, row {row}"
             one, label = _read_row(line, header, where)
@@ -63,7 +65,7 @@ def _read_header(path: Path, lines: Iterator[tuple[int, str]]) -> _Header:
     """Read the tags up to ``@data``."""
     tags: dict[str, list[str]] = {}
     for row, line in lines:
-        if line.startswith("#"):
+        if line.startswith(_COMMENTS):
             continue
         if not line.startswith("@"):
             raise TsdistillError(f"{path}, row {row}: a series before @data (is this a .ts file?)")

@@ -7,9 +7,8 @@ commas; the oldest one by spaces.
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tsdistill.data.raw import RawPart
+from tsdistill.data.raw import RawPart, trailing_lengths
 from tsdistill.data.text import parse_numbers, text_lines
 from tsdistill.errors import TsdistillError
 
@@ -44,7 +43,8 @@ def read_tsv(path: Path, trailing_gaps: bool = False) -> RawPart:
             with np.errstate(over="ignore"):
                 values[len(labels), 0] = parsed
             labels.append(label)
-    return RawPart(values, _lengths(values, trailing_gaps), tuple(labels))
+    whole = np.full(values.shape[:2], width, dtype=np.int64)
+    return RawPart(values, whole if trailing_gaps else trailing_lengths(values), tuple(labels))
 
 
 def _layout(path: Path) -> tuple[int, int, str]:
@@ -71,12 +71,3 @@ def _split(line: str, separator: str) -> tuple[str, str]:
         return label, rest[0] if rest else ""
     label, _, numbers = line.partition(separator)
     return label.strip(), numbers.strip()
-
-
-def _lengths(values: NDArray[np.float32], trailing_gaps: bool) -> NDArray[np.int64]:
-    """Length of each series, (N, 1): up to the last value that is there, or the full row."""
-    width = values.shape[2]
-    if trailing_gaps or not np.isnan(values[:, 0, -1]).any():
-        return np.full(values.shape[:2], width, dtype=np.int64)
-    lengths: NDArray[np.int64] = width - np.argmax(~np.isnan(values[:, :, ::-1]), axis=2)
-    return lengths

@@ -1,0 +1,101 @@
+"""Parsed sets on disk, keyed by the contents of the files that they were parsed from."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tsdistill.data.download import file_digest
+from tsdistill.data.raw import FileReader, RawDataset, RawPart, Sources
+from tsdistill.errors import TsdistillError
+
+PARSER_VERSION = 1
+"""Raised by hand when a reader of ours gives other values for the same file."""
+
+_log = logging.getLogger(__name__)
+_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+def read_cached(
+    reader: FileReader, settings: Mapping[str, Any], data_root: Path | None, cache: Path
+) -> RawDataset:
+    """Read a set, from the cache where the same files were parsed with the same settings before.
+
+    A cached set that is broken is parsed anew; a cache that cannot be written is done without.
+
+    Args:
+        reader: the reader.
+        settings: its ``_target_`` and settings, as plain values.
+        data_root: root of the user's local data, or None.
+        cache: folder for downloads and parsed sets.
+
+    Returns:
+        Both parts as read.
+    """
+    sources = reader.locate(data_root, cache)
+    path = cache / "parsed" / f"{sources.name}-{content_key(sources, settings)[:24]}.npz"
+    parts = _load(path)
+    if parts is None:
+        parts = reader.parse(sources)
+        _save(path, parts)
+    return RawDataset(sources.name, *parts, sources.source, sources.notes)
+
+
+def content_key(sources: Sources, settings: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of all that determines what is parsed: the files' contents and the reader's settings."""
+    try:
+        digests = [file_digest(path) for path in sources.files]
+    except OSError as error:
+        raise TsdistillError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    known = [PARSER_VERSION, sources.name, digests, dict(settings)]
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def _load(path: Path) -> tuple[RawPart, RawPart] | None:
+    """Read a parsed set; the archive's own checksums tell whether it is whole."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            train, test = (
+                RawPart(
+                    stored[f"{half}_values"],
+                    stored[f"{half}_lengths"],
+                    tuple(stored[f"{half}_labels"].tolist()),
+                    tuple(stored[f"{half}_channels"].tolist()),
+                )
+                for half in ("train", "test")
+            )
+    except _BROKEN as error:
+        _log.warning("%s is broken (%s): the set is parsed anew", path, error)
+        return None
+    return train, test
+
+
+def _save(path: Path, parts: tuple[RawPart, RawPart]) -> None:
+    """Write a parsed set under a temporary name, then give it its own."""
+    arrays: dict[str, Any] = {}
+    for half, part in zip(("train", "test"), parts, strict=True):
+        arrays[f"{half}_values"] = part.values
+        arrays[f"{half}_lengths"] = part.lengths
+        arrays[f"{half}_labels"] = np.array(part.labels, dtype=np.str_)
+        arrays[f"{half}_channels"] = np.array(part.channels, dtype=np.str_)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+            Path(scratch).replace(path)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        _log.warning("%s: the parsed set is not kept (%s)", path, error)

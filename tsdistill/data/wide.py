@@ -1,0 +1,125 @@
+"""A wide table: one series a row, a column for its label, every other column a step in time."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tsdistill.data.own import OwnFiles
+from tsdistill.data.raw import RawPart, Values, trailing_lengths
+from tsdistill.data.text import parse_numbers, text_lines
+from tsdistill.errors import TsdistillError, nearest
+
+
+@dataclass(frozen=True)
+class WideReader(OwnFiles):
+    """Reads CSV, TSV (told by the header) or Parquet (told by the ending); one channel.
+
+    An empty field is a missing value; missing values at the end of a row mean that the series has ended.
+
+    Attributes:
+        label: the column of the labels.
+        drop: columns that are neither label nor values, such as an identifier.
+    """
+
+    label: str = "label"
+    drop: Sequence[str] = ()
+
+    def read_part(self, path: Path) -> RawPart:
+        """Read one table."""
+        values, labels = self._read_parquet(path) if path.suffix == ".parquet" else self._read_text(path)
+        for row in np.flatnonzero(np.isnan(values).all(axis=(1, 2))):
+            raise TsdistillError(f"{path}, series {row + 1}: no value at all")
+        return RawPart(values, trailing_lengths(values), labels)
+
+    def _read_text(self, path: Path) -> tuple[Values, tuple[str, ...]]:
+        rows: list[Values] = []
+        labels: list[str] = []
+        with text_lines(path) as lines:
+            header, records = read_header(path, lines)
+            at_label, at_values = self._columns(path, header)
+            for row, fields in records:
+                where = f"{path}, row {row}"
+                check_width(where, fields, header)
+                if not fields[at_label].strip():
+                    raise TsdistillError(f"{where}: the label is empty")
+                numbers = ",".join(fields[i].strip() or "nan" for i in at_values)
+                rows.append(parse_numbers(numbers, ",", where).astype(np.float32))
+                labels.append(fields[at_label].strip())
+        if not rows:
+            raise TsdistillError(f"{path}: no series after the header")
+        return np.stack(rows)[:, None, :], tuple(labels)
+
+    def _read_parquet(self, path: Path) -> tuple[Values, tuple[str, ...]]:
+        frame = read_parquet(path)
+        at_label, at_values = self._columns(path, [str(column) for column in frame.columns])
+        for i in at_values:
+            if frame.dtypes.iloc[i].kind not in "iufb":
+                raise TsdistillError(
+                    f"{path}, column {frame.columns[i]!r}: not numbers; name it in dataset.drop"
+                )
+        values = frame.iloc[:, at_values].to_numpy(dtype=np.float32, na_value=np.nan)
+        if not len(values):
+            raise TsdistillError(f"{path}: the table has no rows")
+        if np.isinf(values).any():
+            raise TsdistillError(f"{path}, row {np.argwhere(np.isinf(values))[0][0] + 1}: an infinite value")
+        label = frame.iloc[:, at_label]
+        if label.isna().any():
+            raise TsdistillError(
+                f"{path}, row {int(np.argmax(label.isna().to_numpy())) + 1}: the label is empty"
+            )
+        return values[:, None, :], tuple(str(one) for one in label)
+
+    def _columns(self, path: Path, header: list[str]) -> tuple[int, list[int]]:
+        """Index of the label's column, and of the values' columns."""
+        for key, column in (("label", self.label), *(("drop", one) for one in self.drop)):
+            if column not in header:
+                raise TsdistillError(
+                    f"{path} has no column {column!r} (dataset.{key}); {nearest(column, header)}"
+                )
+        values = [i for i, column in enumerate(header) if column != self.label and column not in self.drop]
+        if not values:
+            raise TsdistillError(f"{path}: no column of values beside {', '.join(header)}")
+        return header.index(self.label), values
+
+
+def read_header(
+    path: Path, lines: Iterator[tuple[int, str]]
+) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """Read a text table's header, and give an iterator of (row number, fields) over the rest.
+
+    The separator is the tab, the semicolon or the comma, whichever the header has first in this order.
+
+    Raises:
+        TsdistillError: the file is empty, or two columns have one name.
+    """
+    row, first = next(lines, (0, ""))
+    if not first:
+        raise TsdistillError(f"{path}: the file is empty")
+    separator = next((mark for mark in ("\t", ";") if mark in first), ",")
+    header = [column.strip() for column in next(csv.reader([first], delimiter=separator))]
+    if double := next((column for i, column in enumerate(header) if column in header[:i]), None):
+        raise TsdistillError(f"{path}, row {row}: two columns are named {double!r}")
+    return header, ((n, next(csv.reader([line], delimiter=separator))) for n, line in lines)
+
+
+def check_width(where: str, fields: Sequence[str], header: Sequence[str]) -> None:
+    """Refuse a row that has not as many fields as the header."""
+    if len(fields) != len(header):
+        raise TsdistillError(f"{where}: {len(fields)} fields, where the header has {len(header)}")
+
+
+def read_parquet(path: Path) -> "pd.DataFrame":  # type: ignore[name-defined]  # noqa: F821
+    """Read a Parquet file, or say what is missing for it."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except ImportError:
+        raise TsdistillError(
+            f"{path}: reading Parquet needs pyarrow; pip install 'tsdistill[parquet]'"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise TsdistillError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from None
