@@ -1,0 +1,153 @@
+"""The commands; each takes Hydra overrides and Hydra's own flags."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tsdistill import __version__
+from tsdistill.errors import TsdistillError, nearest
+
+HELP = """\
+tsdistill compresses time series classifiers by knowledge distillation.
+
+usage: tsdistill COMMAND [name=value ...] [Hydra's flags]
+
+commands:
+  train-teacher   train a teacher; cache its logits, its perturbation pool and its saliency maps
+  distill         distil a student (trains the teacher first if it is not there)
+  report          write tables from all stored runs
+
+examples:
+  tsdistill train-teacher dataset.name=GunPoint teacher=fcn
+  tsdistill distill method=tsd dataset.name=GunPoint
+  tsdistill distill -m method=none,kd,tsd seed=1,24,300 dataset.name=GunPoint,ItalyPowerDemand
+  tsdistill distill experiment=demo
+  tsdistill report
+
+flags of every command (Hydra's): -m sweeps over comma-separated values, --cfg job prints the composed
+settings, --help lists groups and settings, --config-dir adds a folder of your own configs.
+Local UCR/UEA archives: data_root=FOLDER, or the variable TSDISTILL_DATA.
+"""
+
+
+def main() -> None:
+    """Entry point: dispatch on the first argument and exit with the command's status."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        sys.exit(0)
+    if arguments[0] == "--version":
+        print(__version__)
+        sys.exit(0)
+    command, rest = arguments[0], arguments[1:]
+    if command not in TASKS:
+        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, TASKS)}"))
+    sys.exit(run(command, rest))
+
+
+def run(command: str, overrides: Sequence[str]) -> int:
+    """Run one command.
+
+    Args:
+        command: a key of ``TASKS``.
+        overrides: Hydra overrides and flags.
+
+    Returns:
+        Exit status: 0; 1 if jobs of a sweep failed or on an internal error; 2 for a mistake of the user's.
+    """
+    import hydra
+
+    from tsdistill import sweep
+    from tsdistill.config.mistakes import CONFIG_ERRORS, explain
+    from tsdistill.config.resolve import conf_folder
+    from tsdistill.config.schema import register
+
+    register()
+    sweep.name_sweep()
+    # Hydra then raises what it would otherwise print with a traceback of its own and exit status 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [f"tsdistill {command}", *overrides]
+    debug = "debug=true" in overrides
+    try:
+        start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
+        start(TASKS[command])()
+    except KeyboardInterrupt:
+        print(
+            "interrupted; what was finished is stored, and the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 130
+    except (TsdistillError, OSError, *CONFIG_ERRORS) as error:
+        if debug:
+            raise
+        told = explain(error) if isinstance(error, CONFIG_ERRORS) else _spell(error)
+        return _refuse(told)
+    except Exception as error:
+        if debug:
+            raise
+        print(f"tsdistill: internal error: {_spell(error)}; debug=true shows where", file=sys.stderr)
+        return 1
+    return 1 if sweep.failed_jobs else 0
+
+
+def _refuse(message: str) -> int:
+    print(f"tsdistill: {message}", file=sys.stderr)
+    return 2
+
+
+def _spell(error: BaseException) -> str:
+    """An error in one or two lines; the system's own errors say which file."""
+    if isinstance(error, TsdistillError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _train_teacher(conf: Any) -> None:
+    from tsdistill.pipeline import train_teacher
+
+    _as_job(lambda: train_teacher(conf), debug=conf.debug)
+
+
+def _distill(conf: Any) -> None:
+    from tsdistill.pipeline import distill
+
+    _as_job(lambda: distill(conf), debug=conf.debug)
+
+
+def _report(conf: Any) -> None:
+    from pathlib import Path
+
+    from tsdistill.console import console
+    from tsdistill.report.write import write_report
+
+    filters = {name: conf[name] for name in ("dataset", "method", "teacher", "student") if conf[name]}
+    write_report(Path(conf.out), conf.select.value, filters, console)
+
+
+def _as_job(task: Callable[[], object], *, debug: bool) -> None:
+    """Run a task; inside a sweep a failure is noted, told, and does not end the others."""
+    from tsdistill import sweep
+    from tsdistill.console import say
+
+    if not sweep.in_sweep():
+        task()
+        return
+    try:
+        task()
+    except Exception as error:
+        if debug:
+            raise
+        sweep.note_job(_spell(error))
+        say(f"failed: {_spell(error)}")
+    else:
+        sweep.note_job(None)
+
+
+TASKS: dict[str, Callable[[Any], None]] = {
+    "train-teacher": _train_teacher,
+    "distill": _distill,
+    "report": _report,
+}

@@ -1,0 +1,163 @@
+"""What every task starts from: settings, device, the dataset and its parts; and what is done to any model."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from tsdistill.config.schema import TeacherTaskConf, TrainingConf
+from tsdistill.config.targets import check_target
+from tsdistill.console import epochs_shown
+from tsdistill.data.load import COMMON_KEYS, load_dataset
+from tsdistill.data.split import stratified_split
+from tsdistill.data.tensors import TensorPart
+from tsdistill.data.types import TimeSeriesDataset
+from tsdistill.errors import TsdistillError
+from tsdistill.evaluation.performance import performance
+from tsdistill.methods.stage import EVALUATION_BATCH, StageTask
+from tsdistill.models.build import build_model, takes_lengths
+from tsdistill.store.keys import code_fingerprint
+from tsdistill.training.device import set_up
+from tsdistill.training.loop import FitResult, autocast, fit
+
+BUILT_IN_SIZES = ("in_channels", "n_classes", "series_length")
+"""Arguments of a model's constructor that come from the data."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command at work.
+
+    Attributes:
+        conf: its settings.
+        out: folder of all that is stored.
+        device: where models and data live.
+        dataset: both parts as the archive splits them.
+        parts: ``train``, ``validation`` (if there is one) and ``test``, on the device.
+    """
+
+    conf: TeacherTaskConf
+    out: Path
+    device: torch.device
+    dataset: TimeSeriesDataset
+    parts: Mapping[str, TensorPart]
+
+    @property
+    def validated(self) -> bool:
+        """Whether there is a validation part."""
+        return "validation" in self.parts
+
+    def build(self, conf: Mapping[str, Any], path: str) -> nn.Module:
+        """Build a model for this dataset, on the device.
+
+        Raises:
+            TsdistillError: wrong settings, or a model that cannot read padded series where there are some.
+        """
+        check_target(conf, path, supplied=BUILT_IN_SIZES)
+        data = self.dataset
+        model = build_model(conf, data.channels, len(data.classes), data.length).to(self.device)
+        if data.train.lengths is not None and not takes_lengths(model):
+            raise TsdistillError(
+                f"{path}: {type(model).__name__}.forward takes no lengths, and {data.name} is padded; "
+                "use dataset.lengths=resample or truncate"
+            )
+        if self.conf.hardware.compile:
+            model.compile()
+        return model
+
+    def fit(self, task: StageTask, training: TrainingConf, seed: int, title: str) -> FitResult:
+        """Train a task on this job's training part, showing its progress."""
+        with epochs_shown(title, training.epochs) as listener:
+            return fit(
+                task,
+                training,
+                rows=len(self.parts["train"]),
+                validated=self.validated,
+                generator=generator_of(seed, "batches"),
+                device=self.device,
+                precision=self.conf.hardware.precision,
+                listener=listener,
+            )
+
+    def performance(self, logits: Tensor, part: str) -> dict[str, float]:
+        """Performance metrics of logits (N, K) on a part."""
+        return performance(logits.cpu().numpy(), self.parts[part].y.cpu().numpy())
+
+    def score(self, monitor: str) -> Callable[[Tensor, Tensor], Mapping[str, float]] | None:
+        """The validation metric that early stopping watches, if it is one of performance."""
+        if monitor == "accuracy":
+            return lambda logits, y: {"accuracy": float((logits.argmax(1) == y).double().mean())}
+        if monitor == "average_precision":
+            return lambda logits, y: performance(logits.cpu().numpy(), y.cpu().numpy())
+        return None
+
+
+def prepare(conf: TeacherTaskConf) -> Job:
+    """Set the device up, load the dataset and split it.
+
+    Raises:
+        TsdistillError: an absent device, a missing or broken dataset, a split that cannot be.
+    """
+    device = set_up(conf.hardware)
+    out = Path(conf.out)
+    root = None if conf.data_root is None else Path(conf.data_root)
+    check_target({k: v for k, v in conf.dataset.items() if k not in COMMON_KEYS}, "dataset")
+    dataset = _load(_Frozen(conf.dataset), root, out / "data")
+    if len(dataset.classes) < 2:
+        raise TsdistillError(f"{dataset.name}: one class only ({dataset.classes[0]}), nothing to classify")
+    if not 0 <= conf.split.validation < 1:
+        raise TsdistillError(f"split.validation={conf.split.validation:g} should be 0 or more and below 1")
+    kept, held = stratified_split(dataset.train.y, conf.split.validation, conf.split.seed)
+    parts = {"train": dataset.train.rows(kept), "validation": dataset.train.rows(held), "test": dataset.test}
+    if not len(held):
+        del parts["validation"]
+    return Job(conf, out, device, dataset, {k: TensorPart.of(part, device) for k, part in parts.items()})
+
+
+class _Frozen(dict[str, Any]):
+    """A dataset's config as the key of the cache below."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(OmegaConf.to_yaml(OmegaConf.create(dict(self))))
+
+
+@lru_cache(maxsize=2)
+def _load(conf: _Frozen, root: Path | None, cache: Path) -> TimeSeriesDataset:
+    """Load a dataset; the jobs of a sweep in one process share it."""
+    return load_dataset(conf, root, cache)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, part: TensorPart, job: Job) -> Tensor:
+    """Logits of a model in eval mode on a part: (N, K) float32, on the CPU."""
+    model.eval()
+    with autocast(job.device, job.conf.hardware.precision):
+        answers = [
+            model(batch.x) if batch.lengths is None else model(batch.x, batch.lengths)
+            for batch in part.chunks(EVALUATION_BATCH)
+        ]
+    return torch.cat(answers).float().cpu()
+
+
+def generator_of(seed: int, purpose: str) -> torch.Generator:
+    """A generator on the CPU for one purpose, so that the draws of one never shift those of another."""
+    digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def plain(conf: object) -> dict[str, Any]:
+    """A settings dataclass as plain JSON values, enums by name."""
+    container = OmegaConf.to_container(OmegaConf.structured(conf), resolve=True, enum_to_str=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def model_facts(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """What determines a model: its settings, and the source of a user's own class."""
+    return {"settings": dict(conf), "code": code_fingerprint(str(conf["_target_"]))}
