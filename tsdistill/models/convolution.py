@@ -62,7 +62,9 @@ class SameConv1d(nn.Conv1d):
     """Convolution with Keras' 'same' padding: (k - 1) // 2 zeros on the left, k // 2 on the right."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        super().__init__(
+            in_channels, out_channels, kernel, padding=kernel // 2 if kernel % 2 else 0, bias=bias
+        )
 
     def reset_parameters(self) -> None:
         """Draw Glorot uniform weights; biases start at zero."""
@@ -72,9 +74,10 @@ class SameConv1d(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, T) to (B, D, T)."""
-        y = super().forward(x)
-        # Padded by k // 2 on both sides, an even kernel gives one step too many, at the left.
-        return y if self.kernel_size[0] % 2 else y[..., 1:]
+        kernel = self.kernel_size[0]
+        if kernel % 2 == 0:
+            x = functional.pad(x, ((kernel - 1) // 2, kernel // 2))
+        return super().forward(x)
 
 
 class MaskedBatchNorm1d(nn.BatchNorm1d):

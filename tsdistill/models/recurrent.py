@@ -97,7 +97,7 @@ class Recurrent(nn.Module):
         return logits[:B], logits[B:].index_select(0, joined_at).view(B, M, -1)
 
     def _dropout_masks(self, series: int, rows: Tensor) -> list[Tensor]:
-        """Draw the factors, (B, T, hidden), of the inputs of all layers but the first; none where all are 1."""
+        """Draw the factors (B, T, hidden) on the inputs of all layers but the first; none where all are 1."""
         if not (self.training and self.dropout.p):
             return []
         ones = rows.new_ones(series, rows.shape[1], self.head.in_features)
