@@ -83,8 +83,8 @@ class DatasetRow:
 
     Attributes:
         name: the set's name.
-        source: ``local folder``, ``bundled with sktime``, ``downloaded before``, ``download`` (can be fetched),
-            or ``broken``.
+        source: ``local folder``, ``bundled with sktime``, ``downloaded before``, ``download``
+            (can be fetched), or ``broken``.
         train: number of training series.
         test: number of test series.
         channels: number of channels.
@@ -264,12 +264,12 @@ def _draw_means(name: str, x: Any, y: Any, classes: tuple[str, ...], path: Path)
     panels[0].set_title(f"{name}: class means of the training part")
     panels[-1].set_xlabel("step")
     if len(classes) <= 10:
-        panels[0].legend(title="class", fontsize="small", ncols=2)
+        figure.legend(*panels[0].get_legend_handles_labels(), title="class", loc="outside right upper")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
 
-# ---------------------------------------------------------------------------------------------- fetching ahead
+# ---------------------------------------------------------------------------------------------- fetching
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ class NpzReader(OwnFiles):
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(path):
+        raise TsdistillError(f"{path}: not an .npz archive; save x and y together by numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, Mapping):
-                raise TsdistillError(f"{path}: a single array; save x and y together by numpy.savez")
             return {key: stored[key] for key in stored}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error):

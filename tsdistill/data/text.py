@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tsdistill.errors import TsdistillError
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_LARGEST = float(np.finfo(np.float32).max)
 _MISSING = {"nan", "?"}
 
 
@@ -41,7 +42,7 @@ def _numbered(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
             yield row, line.rstrip().lstrip(" ")
 
 
-def parse_numbers(text: str, separator: str, where: str) -> NDArray[np.float64]:
+def parse_numbers(text: str, separator: str, where: str) -> NDArray[np.float32]:
     """Parse one row of numbers; ``NaN`` and ``?`` give NaN.
 
     Args:
@@ -50,20 +51,21 @@ def parse_numbers(text: str, separator: str, where: str) -> NDArray[np.float64]:
         where: file and row, for the message.
 
     Returns:
-        (T,) float64.
+        (T,) float32.
 
     Raises:
-        TsdistillError: something is no number, or infinite.
+        TsdistillError: something is no number, infinite, or too large for float32.
     """
-    if separator != " " and text.count("?"):
-        text = text.replace("?", "nan")
+    plain = text.replace("?", "nan")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)
-            numbers = np.fromstring(text, sep=separator)
+            parsed = np.fromstring(plain, sep=separator)
     except (ValueError, DeprecationWarning):
         raise TsdistillError(f"{where}: {_first_fault(text, separator)}") from None
     expected = len(text.split()) if separator == " " else text.count(separator) + 1
+    with np.errstate(over="ignore"):
+        numbers = parsed.astype(np.float32)
     if len(numbers) != expected or np.isinf(numbers).any():
         raise TsdistillError(f"{where}: {_first_fault(text, separator)}")
     return numbers
@@ -79,8 +81,8 @@ def _first_fault(text: str, separator: str) -> str:
         if value.lower() not in _MISSING and not _NUMBER.fullmatch(value):
             shown = value if len(value) <= 20 else value[:20] + "..."
             return f"value {place} is {shown!r}, not a finite number"
-        if value.lower() not in _MISSING and not np.isfinite(float(value)):
-            return f"value {place} is {value!r}, too large for a number"
+        if value.lower() not in _MISSING and not abs(float(value)) <= _LARGEST:
+            return f"value {place} is {value!r}, too large for float32"
     return "the numbers cannot be read"
 
 

@@ -40,7 +40,7 @@ def read_ts(path: Path) -> RawPart:
         TsdistillError: the file is not of this form, or its rows are not what the header promises; the
             message names file and row.
     """
-    series: list[list[NDArray[np.float64]]] = []
+    series: list[list[NDArray[np.float32]]] = []
     labels: list[str] = []
     with text_lines(path) as lines:
         header = _read_header(path, lines)
@@ -54,7 +54,7 @@ def read_ts(path: Path) -> RawPart:
                 promised = "the header promises" if header.dimensions else "the first row has"
                 raise TsdistillError(f"{where}: {len(one)} channels, where {promised} {channels}")
             channels = len(one)
-            series.append([channel.astype(np.float32) for channel in one])
+            series.append(one)
             labels.append(label)
     if not series:
         raise TsdistillError(f"{path}: no series after @data")
@@ -98,14 +98,14 @@ def _check_header(path: Path, tags: dict[str, list[str]]) -> _Header:
     return _Header(frozenset(word.casefold() for word in words[1:]), dimensions, length)
 
 
-def _read_row(line: str, header: _Header, where: str) -> tuple[list[NDArray[np.float64]], str]:
+def _read_row(line: str, header: _Header, where: str) -> tuple[list[NDArray[np.float32]], str]:
     """One series: its channels and its label."""
     *texts, label = line.split(":")
     label = label.strip()
     if not texts or label.casefold() not in header.labels:
         raise TsdistillError(f"{where}: the label {label[:20]!r} is not among the header's (a cut row?)")
     one = [
-        parse_numbers(text.strip(), ",", f"{where}, channel {c}") if text.strip() else np.empty(0)
+        parse_numbers(text.strip(), ",", f"{where}, channel {c}") if text.strip() else np.empty(0, np.float32)
         for c, text in enumerate(texts, start=1)
     ]
     if not any(np.isfinite(channel).any() for channel in one):

@@ -39,9 +39,8 @@ def read_tsv(path: Path, trailing_gaps: bool = False) -> RawPart:
             if len(parsed) != width:
                 raise TsdistillError(f"{where}: {len(parsed)} values, where the first row has {width}")
             if np.isnan(parsed).all():
-                raise TsdistillError(f"{where}: the series has no value at all (only NaN)")
-            with np.errstate(over="ignore"):
-                values[len(labels), 0] = parsed
+                raise TsdistillError(f"{where}: the series has no value at all")
+            values[len(labels), 0] = parsed
             labels.append(label)
     whole = np.full(values.shape[:2], width, dtype=np.int64)
     return RawPart(values, whole if trailing_gaps else trailing_lengths(values), tuple(labels))

@@ -30,8 +30,6 @@ class WideReader(OwnFiles):
     def read_part(self, path: Path) -> RawPart:
         """Read one table."""
         values, labels = self._read_parquet(path) if path.suffix == ".parquet" else self._read_text(path)
-        for row in np.flatnonzero(np.isnan(values).all(axis=(1, 2))):
-            raise TsdistillError(f"{path}, series {row + 1}: no value at all")
         return RawPart(values, trailing_lengths(values), labels)
 
     def _read_text(self, path: Path) -> tuple[Values, tuple[str, ...]]:
@@ -46,7 +44,9 @@ class WideReader(OwnFiles):
                 if not fields[at_label].strip():
                     raise TsdistillError(f"{where}: the label is empty")
                 numbers = ",".join(fields[i].strip() or "nan" for i in at_values)
-                rows.append(parse_numbers(numbers, ",", where).astype(np.float32))
+                rows.append(parse_numbers(numbers, ",", where))
+                if np.isnan(rows[-1]).all():
+                    raise TsdistillError(f"{where}: the series has no value at all")
                 labels.append(fields[at_label].strip())
         if not rows:
             raise TsdistillError(f"{path}: no series after the header")
@@ -63,8 +63,11 @@ class WideReader(OwnFiles):
         values = frame.iloc[:, at_values].to_numpy(dtype=np.float32, na_value=np.nan)
         if not len(values):
             raise TsdistillError(f"{path}: the table has no rows")
-        if np.isinf(values).any():
-            raise TsdistillError(f"{path}, row {np.argwhere(np.isinf(values))[0][0] + 1}: an infinite value")
+        for row, one in enumerate(values, start=1):
+            if np.isinf(one).any():
+                raise TsdistillError(f"{path}, row {row}: a value is infinite, or too large for float32")
+            if np.isnan(one).all():
+                raise TsdistillError(f"{path}, row {row}: the series has no value at all")
         label = frame.iloc[:, at_label]
         if label.isna().any():
             raise TsdistillError(
