@@ -83,18 +83,18 @@ class Recurrent(nn.Module):
         """
         (B, _, T), M = x.shape, windows.starts.shape[1]
         last = torch.full((B,), T - 1, device=x.device) if lengths is None else lengths - 1
-        entry, order = torch.minimum(windows.starts, last[:, None]).flatten().sort(stable=True)
+        entry, order = torch.minimum(windows.starts, last[:, None]).T.flatten().sort(stable=True)
         chunk = _chunk_length(B * M, T, windows.width)
         ends = torch.arange(chunk, T + chunk, chunk, device=x.device)
         counts = [B + joined for joined in torch.searchsorted(entry, ends).tolist()]
         # Rows are the clean series, then the copies in the order in which they join.
-        series = torch.cat([torch.arange(B, device=x.device), order // M])
-        copies = windows.apply(x).flatten(0, 1).index_select(0, order)
-        rows = torch.cat([x, copies]).transpose(1, 2)
+        clean = torch.arange(B, device=x.device)
+        series = torch.cat([clean, order % B])
+        rows = windows.stack(x).flatten(0, 1).index_select(0, torch.cat([clean, B + order])).transpose(1, 2)
         features = self._grow(rows, series, counts, chunk, last[series], self._dropout_masks(B, rows))
         logits: Tensor = self.head(features)
         joined_at = torch.empty_like(order).scatter_(0, order, torch.arange(B * M, device=x.device))
-        return logits[:B], logits[B:].index_select(0, joined_at).view(B, M, -1)
+        return logits[:B], logits[B:].index_select(0, joined_at).view(M, B, -1).transpose(0, 1)
 
     def _dropout_masks(self, series: int, rows: Tensor) -> list[Tensor]:
         """Draw the factors (B, T, hidden) on the inputs of all layers but the first; none where all are 1."""
