@@ -82,7 +82,7 @@ def _shared_state(model: nn.Module, clean_rows: int, statistics: Statistics) -> 
                 )
                 changed.append(module)
             elif isinstance(module, _DropoutNd):
-                module.forward = partial(_drop_alike, module, clean_rows)  # type: ignore[method-assign]
+                module.forward = partial(_drop_alike, module, clean_rows)
                 changed.append(module)
         yield
     finally:

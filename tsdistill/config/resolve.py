@@ -1,0 +1,86 @@
+"""From a composed config to settings: trials of the grid, plain values, and what is kept in a record."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+import tsdistill
+from tsdistill.errors import TsdistillError
+
+UNRECORDED = ("out", "debug", "data_root", "retrain", "hardware", "seed", "trial", "hydra")
+"""Settings that choose where and how, or stand in a record by themselves."""
+
+
+def conf_folder() -> Path:
+    """The folder of configs: inside an installed wheel, or beside the package in a checkout."""
+    package = Path(tsdistill.__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def apply_trial(conf: DictConfig) -> None:
+    """Set what the method's grid varies, in place; trial 0 is the default setting.
+
+    Args:
+        conf: a composed ``DistillConf``.
+
+    Raises:
+        TsdistillError: no such trial, or a grid that names no setting.
+    """
+    grid = list(conf.method.get("grid") or [])
+    if not 0 <= conf.trial <= len(grid):
+        raise TsdistillError(
+            f"trial={conf.trial}: method {conf.method.name} has trials 0 (its default) to {len(grid)}"
+        )
+    if conf.trial == 0:
+        return
+    for key, value in grid[conf.trial - 1].items():
+        if OmegaConf.select(conf, key, default=_ABSENT) is _ABSENT:
+            raise TsdistillError(f"method.grid of {conf.method.name}: there is no setting '{key}'")
+        OmegaConf.update(conf, key, value)
+
+
+_ABSENT = object()
+
+
+def grid_keys(method: dict[str, Any]) -> list[str]:
+    """Settings that a method's grid varies."""
+    return sorted({key for point in method.get("grid") or [] for key in point})
+
+
+def recorded_settings(conf: DictConfig, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Flat settings of a run as the report compares them.
+
+    A method's stages are kept as written, with their references unresolved: their numbers then stand in one
+    place only, the method's own settings.
+
+    Args:
+        conf: the composed config.
+        left_out: further top-level nodes that do not bear on this run.
+
+    Returns:
+        Plain values by dotted key.
+    """
+    plain = OmegaConf.to_container(conf, resolve=True, enum_to_str=True)
+    assert isinstance(plain, dict)
+    if "method" in plain:
+        written = OmegaConf.to_container(conf.method, resolve=False)
+        assert isinstance(written, dict)
+        plain["method"] = {k: v for k, v in plain["method"].items() if k not in ("grid", "stages", "name")}
+        plain["method"]["stages"] = written["stages"]
+    kept = {str(k): v for k, v in plain.items() if k not in (*UNRECORDED, *left_out)}
+    for node in ("dataset", "teacher", "student"):
+        kept.get(node, {}).pop("name", None)
+    kept["hardware.precision"] = plain["hardware"]["precision"]
+    return dict(_flat(kept, ""))
+
+
+def _flat(node: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in node.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
