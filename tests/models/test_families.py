@@ -174,15 +174,15 @@ def test_batch_statistics_count_true_steps_once():
     expected = (torch.tensor([1.0, 2.0, 3.0, 6.0]) - mean) / (variance + 1e-5) ** 0.5
     torch.testing.assert_close(y[:, 0][mask], expected)
     assert not y[:, 0][~mask].any()
-    torch.testing.assert_close(norm.running_mean, torch.tensor([0.1 * mean]))
-    torch.testing.assert_close(norm.running_var, torch.tensor([0.9 + 0.1 * variance * 4 / 3]))
+    torch.testing.assert_close(norm.norm.running_mean, torch.tensor([0.1 * mean]))
+    torch.testing.assert_close(norm.norm.running_var, torch.tensor([0.9 + 0.1 * variance * 4 / 3]))
 
 
 def test_one_value_a_channel_is_normalised_by_the_running_averages():
     norm = MaskedBatchNorm1d(2)
     y = norm(torch.tensor([[[3.0], [-1.0]]]))
     torch.testing.assert_close(y, torch.tensor([[[3.0], [-1.0]]]), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(norm.running_mean, torch.zeros(2))
+    torch.testing.assert_close(norm.norm.running_mean, torch.zeros(2))
 
 
 def test_every_recurrent_layer_can_be_hooked():

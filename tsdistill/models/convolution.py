@@ -80,12 +80,16 @@ class SameConv1d(nn.Conv1d):
         return super().forward(x)
 
 
-class MaskedBatchNorm1d(nn.BatchNorm1d):
+class MaskedBatchNorm1d(nn.Module):
     """Batch normalisation whose statistics come from true steps only.
 
-    With a mask, the true steps of all series are gathered into (steps, D) and normalised there: each true
-    step counts once in the batch statistics and in the running averages, whatever the padding.
+    With a mask, the true steps of all series are gathered, series by series, into (steps, D) and normalised
+    there by an ordinary layer: each true step counts once in the batch statistics and the running averages.
     """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(features)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise.
@@ -104,12 +108,14 @@ class MaskedBatchNorm1d(nn.BatchNorm1d):
         return padded.index_put((mask,), steps).transpose(1, 2)
 
     def _normalise(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() == x.shape[1]:
+        norm = self.norm
+        if self.training and x.numel() == norm.num_features:
             # One series of one step has no variance: only the running averages are left.
             return functional.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+                x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
             )
-        return super().forward(x)
+        y: Tensor = norm(x)
+        return y
 
 
 class ConvBlock(nn.Module):
