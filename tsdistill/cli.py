@@ -112,9 +112,9 @@ def _train_teacher(conf: Any) -> None:
 
 
 def _distill(conf: Any) -> None:
-    from tsdistill.pipeline import distill
+    from tsdistill.pipeline import distill, record_failure
 
-    _as_job(lambda: distill(conf), debug=conf.debug)
+    _as_job(lambda: distill(conf), debug=conf.debug, on_failure=lambda told: record_failure(conf, told))
 
 
 def _report(conf: Any) -> None:
@@ -127,23 +127,27 @@ def _report(conf: Any) -> None:
     write_report(Path(conf.out), conf.select.value, filters, console)
 
 
-def _as_job(task: Callable[[], object], *, debug: bool) -> None:
+def _as_job(
+    task: Callable[[], object], *, debug: bool, on_failure: Callable[[str], None] = lambda told: None
+) -> None:
     """Run a task; inside a sweep a failure is noted, told, and does not end the others."""
     from tsdistill import sweep
-    from tsdistill.console import say
+    from tsdistill.console import prefixed, say
 
     if not sweep.in_sweep():
         task()
         return
-    try:
-        task()
-    except Exception as error:
-        if debug:
-            raise
-        sweep.note_job(_spell(error))
-        say(f"failed: {_spell(error)}")
-    else:
-        sweep.note_job(None)
+    with prefixed(f"{sweep.place_in_sweep()} "):
+        try:
+            task()
+        except Exception as error:
+            if debug:
+                raise
+            sweep.note_job(_spell(error))
+            say(f"failed: {_spell(error)}")
+            on_failure(_spell(error))
+        else:
+            sweep.note_job(None)
 
 
 TASKS: dict[str, Callable[[Any], None]] = {

@@ -13,9 +13,23 @@ PLAIN_INTERVAL = 10.0
 """Seconds between two plain lines of one training run."""
 
 
+_prefix = ""
+
+
+@contextmanager
+def prefixed(text: str) -> Iterator[None]:
+    """Begin every line said in the meantime with ``text``."""
+    global _prefix
+    before, _prefix = _prefix, text
+    try:
+        yield
+    finally:
+        _prefix = before
+
+
 def say(text: str) -> None:
     """Print one line as it is."""
-    console.print(escape(text))
+    console.print(escape(_prefix + text))
 
 
 @contextmanager
@@ -40,7 +54,7 @@ def epochs_shown(title: str, epochs: int) -> Iterator[Callable[[int, Mapping[str
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(escape(title), total=epochs, values="")
+        task = progress.add_task(escape(_prefix + title), total=epochs, values="")
 
         def listen(epoch: int, values: Mapping[str, float]) -> None:
             progress.update(task, completed=epoch, values=_spell(values))

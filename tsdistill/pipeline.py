@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from tsdistill.models.build import count_parameters
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import code_fingerprint, key_of
 from tsdistill.store.locks import locked
-from tsdistill.store.records import read_run, run_folder, write_failure, write_run
+from tsdistill.store.records import failure_path, read_run, run_folder, write_failure, write_run
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
 from tsdistill.teaching import PoolPlan, best_teacher, build_maps, build_pool, frozen_model, window_source
 from tsdistill.training.loop import FitResult
@@ -56,16 +57,44 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     folder = run_folder(job.out, name, run.id)
     with locked(folder, waiting=lambda: say(f"{run.title}: waiting for another process that does this run")):
         found = None if run.conf.retrain else read_run(job.out, name, run.id)
-        if found is not None:
-            say(f"{run.title}: already there, {_summary(found.result)}")
-            return found.result
-        try:
-            result = _train_student(run)
-        except Exception as error:
-            write_failure(job.out, name, run.id, {**run.identity, "error": _one_line(error)})
-            raise
-    say(f"{run.title}: {_summary(result)}")
+        result = _train_student(run) if found is None else found.result
+    failure_path(job.out, name, _failure_id(composed)).unlink(missing_ok=True)
+    say(f"{run.title}: {'' if found is None else 'already there, '}{_summary(result)}")
     return result
+
+
+def record_failure(composed: DictConfig, error: str) -> None:
+    """Leave a note of a run that failed, so that tables count it; it goes when the run succeeds.
+
+    Args:
+        composed: the run's config.
+        error: what went wrong, in one line.
+    """
+    composed = composed.copy()
+    apply_trial(composed)
+    failure = {"id": _failure_id(composed), **_identity(composed), "error": " ".join(error.split())}
+    write_failure(Path(composed.out), composed.dataset.name, failure["id"], failure)
+
+
+def _failure_id(composed: DictConfig) -> str:
+    """Key of a failure: of the settings alone, since the data or the teacher may be what failed."""
+    return key_of("failure", _identity(composed))
+
+
+def _identity(composed: DictConfig) -> dict[str, Any]:
+    """What a record says of who it is, whether the run succeeded or failed."""
+    method = OmegaConf.to_container(composed.method, resolve=True)
+    windowed = any("windows" in stage.needs for stage in build_stages(method))  # type: ignore[arg-type]
+    return {
+        "dataset": composed.dataset.name,
+        "method": composed.method.name,
+        "teacher": composed.teacher.name,
+        "student": composed.student.name,
+        "seed": composed.seed,
+        "trial": composed.trial,
+        "settings": recorded_settings(composed, () if windowed else ("saliency",)),
+        "grid_keys": grid_keys(composed.method),
+    }
 
 
 @dataclass(frozen=True)
@@ -105,22 +134,6 @@ class _Run:
         conf = self.conf
         trial = f" trial {conf.trial}" if conf.trial else ""
         return f"{self.job.dataset.name} {conf.method['name']} {conf.student.name} seed {conf.seed}{trial}"
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What a record says of who it is, whether the run succeeded or failed."""
-        left_out = () if "windows" in self.needs else ("saliency",)
-        return {
-            "id": self.id,
-            "dataset": self.job.dataset.name,
-            "method": self.conf.method["name"],
-            "teacher": self.conf.teacher.name,
-            "student": self.conf.student.name,
-            "seed": self.conf.seed,
-            "trial": self.conf.trial,
-            "settings": recorded_settings(self.composed, left_out),
-            "grid_keys": grid_keys(self.conf.method),
-        }
 
 
 def _run_facts(conf: DistillConf, job: Job, stages: list[Stage], teacher: TeacherArtefact) -> dict[str, Any]:
@@ -220,7 +233,8 @@ def _result(
     }
     last = list(fits.values())[-1]
     return {
-        **run.identity,
+        "id": run.id,
+        **_identity(run.composed),
         "data": {
             "channels": job.dataset.channels,
             "length": job.dataset.length,
@@ -274,8 +288,3 @@ def _summary(result: Mapping[str, Any]) -> str:
         f"agreement {test['agreement']:.3f}; {result['training']['epochs']} epochs; "
         f"{cost['parameters']:,} parameters, {cost['compression']:.1f} times fewer than the teacher{flags}"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:500]

@@ -1,12 +1,14 @@
 """A sweep's jobs: a failed one is written down and the rest goes on; the sum is told at the end."""
 
 import json
+import math
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -15,6 +17,8 @@ from tsdistill.console import say
 
 SWEEP_VARIABLE = "TSDISTILL_SWEEP"
 """Names the sweep's folder: set once by the command line, so that jobs in other processes share it."""
+JOBS_VARIABLE = "TSDISTILL_SWEEP_JOBS"
+"""How many jobs the sweep has, for whoever watches."""
 
 failed_jobs = 0
 """How many jobs of this process's sweep failed; the command's exit status tells it."""
@@ -30,6 +34,23 @@ def name_sweep() -> None:
     os.environ[SWEEP_VARIABLE] = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
+def place_in_sweep() -> str:
+    """Which job of how many this is, such as ``[3/75]``."""
+    number = int(HydraConfig.get().job.num) + 1
+    return f"[{number}/{os.environ[JOBS_VARIABLE]}]" if JOBS_VARIABLE in os.environ else f"[{number}]"
+
+
+def count_jobs(config: DictConfig) -> int:
+    """Number of jobs that the overrides of a sweep multiply out to."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    overrides = {o.key_or_group: o for o in OverridesParser.create().parse_overrides(params)}
+    overrides |= {
+        o.key_or_group: o for o in OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    }
+    sizes = [len(list(o.sweep_string_iterator())) for o in overrides.values() if o.is_sweep_override()]
+    return math.prod(sizes)
+
+
 def note_job(error: str | None) -> None:
     """Write down how this job of the sweep ended."""
     hydra = HydraConfig.get()
@@ -41,6 +62,10 @@ def note_job(error: str | None) -> None:
 
 class SweepSummary(Callback):
     """Tells, at the end of a sweep, how many jobs there were and which of them failed."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Count the jobs, so that each can say how far the sweep is."""
+        os.environ[JOBS_VARIABLE] = str(count_jobs(config))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the jobs' notes; Hydra calls this in the process of the command."""

@@ -1,5 +1,6 @@
 """From a composed config to settings: trials of the grid, plain values, and what is kept in a record."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def apply_trial(conf: DictConfig) -> None:
 _ABSENT = object()
 
 
-def grid_keys(method: dict[str, Any]) -> list[str]:
+def grid_keys(method: Mapping[Any, Any]) -> list[str]:
     """Settings that a method's grid varies."""
     return sorted({key for point in method.get("grid") or [] for key in point})
 

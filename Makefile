@@ -1,0 +1,50 @@
+# Two commands are enough on a fresh machine: `make demo` and `make test`. Both set the environment up themselves.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# PyTorch's CPU wheels are far smaller: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+OUT ?= tsdistill-out
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint types tests benchmark published five-sets clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## the environment alone
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)  ## five methods on two bundled sets, and the table
+	TSDISTILL_DATA= $(BIN)/tsdistill distill experiment=demo out=.demo
+	TSDISTILL_DATA= $(BIN)/tsdistill report out=.demo
+
+test: lint types tests  ## lint, types and tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+tests: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+benchmark: $(READY)  ## speed against the stated yardsticks; BASE=old.json shows the change
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/benchmark.py --write benchmark.json $(if $(BASE),--base $(BASE))
+
+five-sets: $(READY)  ## the README's table; needs TSDISTILL_DATA
+	$(BIN)/tsdistill distill experiment=five_sets out=$(OUT)
+	$(BIN)/tsdistill report out=$(OUT)
+
+published: $(READY)  ## our CNNs against published accuracies; needs TSDISTILL_DATA with published/
+	$(BIN)/python scripts/check_published.py --published $(TSDISTILL_DATA)/published --out $(OUT)
+
+clean:  ## remove the environment and the demo's output
+	rm -rf $(VENV) .demo
