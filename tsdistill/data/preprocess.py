@@ -255,7 +255,7 @@ def resample(x: Values, length: int) -> Values:
     if length == steps:
         return x
     position = np.linspace(0, steps - 1, length)
-    left = np.minimum(position.astype(np.int64), max(steps - 2, 0))
+    left = position.astype(np.int64)
     right = np.minimum(left + 1, steps - 1)
     weight = (position - left).astype(x.dtype)
     # a + w (b - a) leaves a constant series exactly constant, which scaling relies on.
