@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
+NARROWEST_NAME = 24
+"""The first column is broken into lines, of no fewer signs, to keep a table in one piece."""
+
 _LATEX_MARKS = {"†": r"\dagger", "‡": r"\ddagger", "°": r"\circ", "§": r"\S", "¶": r"\P", "*": "*"}
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -63,7 +66,10 @@ def _rich_table(table: Table, texts: list[list[str]], columns: Sequence[int]) ->
 
 
 def _pieces(columns: Sequence[str], widths: Sequence[int], width: int) -> list[list[int]]:
-    first = min(max(widths[0], len(columns[0])), width // 2) + 2
+    rest = sum(max(wide, min(len(name), 12)) + 2 for wide, name in zip(widths[1:], columns[1:], strict=True))
+    spare = width - rest - 2
+    most = spare if spare >= NARROWEST_NAME else width // 2
+    first = min(max(widths[0], len(columns[0])), most) + 2
     pieces: list[list[int]] = [[0]]
     used = first
     for at in range(1, len(columns)):

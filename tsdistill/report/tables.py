@@ -1,11 +1,12 @@
 """The report's tables as plain values, apart from how they are drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.report.aggregate import METRICS, TEACHER
 from tsdistill.report.records import PAIR
+from tsdistill.report.statistics import ALPHA, Comparison, Statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,19 +112,17 @@ def metric_table(
 
 
 def summary_table(
-    means: "pd.DataFrame", pair: tuple[str, str], sets: int, label: str, significant: Sequence[str] = ()
+    means: "pd.DataFrame",
+    pair: tuple[str, str],
+    sets: int,
+    label: str,
+    significant: Mapping[str, Sequence[str]],
 ) -> Table:
     """The six metrics of one pair, each the mean over data sets: methods down, metrics across."""
     means = _of_pair(means, pair)
     lines = means.to_dict("records")
     columns = [
-        _placed(
-            [
-                _mean_cell(line, metric, sets, significant if metric == "average_precision" else ())
-                for line in lines
-            ],
-            metric,
-        )
+        _placed([_mean_cell(line, metric, sets, significant.get(metric, ())) for line in lines], metric)
         for metric in METRICS
     ]
     body = [
@@ -159,6 +158,46 @@ def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Ta
         rows=body,
         notes=_legend([cell for line in body for cell in line]),
     )
+
+
+def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Table:
+    """Every method against the reference over data sets: rank, wins, tests, effect sizes."""
+    against = {each.other: each for each in found.against_reference}
+    body = [_statistics_line(name, rank, against.get(name)) for name, rank in found.ranks.items()]
+    smallest = min((each.p_smallest for each in found.against_reference), default=1.0)
+    notes = [
+        f"wins, ties, losses, difference and effect are those of {found.reference} against the row's method",
+        f"two-sided Wilcoxon signed-rank on means over seeds of {len(found.datasets)} data sets; "
+        f"Holm's step-down over these {len(against)} comparisons; "
+        f"the smallest p that can be reached is {smallest:.2g}",
+        "effect: matched-pairs rank-biserial correlation",
+    ]
+    if found.friedman is not None:
+        notes.append(f"Friedman chi-squared {found.friedman[0]:.3f}, p {found.friedman[1]:.2g}")
+    if found.left_out:
+        notes.append("left out, on fewer than half of the data sets: " + ", ".join(found.left_out))
+    return Table(
+        key=_key(f"statistics-{found.metric}", pair),
+        title=f"{METRICS[found.metric].title} over data sets, {pair[0]} → {pair[1]}, {label}",
+        columns=("method", "rank", "mean", "wins", "ties", "losses", "difference", "effect", "p", "p Holm"),
+        rows=[[*line[:2], Cell(mean=found.means[line[0].text]), *line[2:]] for line in body],
+        notes=tuple(notes),
+    )
+
+
+def _statistics_line(name: str, rank: float, each: Comparison | None) -> list[Cell]:
+    if each is None:
+        return [Cell(text=name), Cell(mean=rank, digits=2), Cell(text="reference"), *[Cell(text="")] * 6]
+    significant = ("significant",) if each.p_holm < ALPHA else ()
+    return [
+        Cell(text=name),
+        Cell(mean=rank, digits=2),
+        *[Cell(mean=value, digits=0) for value in (each.wins, each.ties, each.losses)],
+        Cell(mean=each.difference),
+        Cell(mean=each.effect, digits=2),
+        Cell(mean=each.p, digits=4),
+        Cell(mean=each.p_holm, digits=4, marks=significant),
+    ]
 
 
 def choices_table(rows: "pd.DataFrame", label: str) -> Table:

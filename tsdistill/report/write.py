@@ -1,17 +1,17 @@
 """The report: from the stored runs to files and the terminal."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
 
+    from tsdistill.report.assemble import Report
     from tsdistill.report.tables import Table
 
-LABELS = {"validation": "selected on validation", "test": "selected on TEST"}
+FAILURES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -38,103 +38,105 @@ def write_report(
     select: Literal["validation", "test"] = "validation",
     filters: Mapping[str, str | Sequence[str]] | None = None,
     console: "Console | None" = None,
+    *,
+    reference: str | None = None,
+    figures: bool = True,
 ) -> ReportResult:
-    """Gather all stored runs, choose trials, and write and print the tables.
+    """Gather all stored runs, choose trials, and write and print tables, statistics and figures.
 
     The files depend on the records alone: the same records give the same bytes.
 
     Args:
         out: the folder that ``distill`` wrote into.
-        select: what trials of a grid are chosen by; ``"test"`` is labelled in every table.
+        select: what trials of a grid are chosen by; ``"test"`` is labelled in every table and figure.
         filters: names to keep for dataset, method, teacher or student: a sequence, or split at commas.
         console: where to print; nothing is printed without one.
+        reference: the row that the others are tested against; by default ``tsd``, else the plain student.
+        figures: whether to draw; the page is written either way.
 
     Returns:
         What was written. The folder is ``out/report``, or ``out/report_test`` for ``select="test"``.
 
     Raises:
-        TsdistillError: no records, a filter that matches nothing, or no finished run at all.
+        TsdistillError: no records, a filter or reference that names nothing, or no finished run at all.
     """
-    from tsdistill.errors import TsdistillError
-    from tsdistill.report.aggregate import by_dataset, over_datasets
-    from tsdistill.report.records import load_runs
-    from tsdistill.report.selection import select_trials
-    from tsdistill.report.tables import failures_table
+    from tsdistill.report.assemble import assemble
+    from tsdistill.report.figures.draw import draw_all
 
-    runs = load_runs(out, filters or {})
-    finished = int((runs["status"] == "ok").sum())
-    if not finished:
-        error = runs["error"].iloc[0]
-        raise TsdistillError(
-            f"all {len(runs)} stored runs failed, nothing to report; the first said: {error}"
-        )
-    selection = select_trials(runs, select)
-    rows = by_dataset(selection)
-    means = over_datasets(rows, selection)
-    shown, filed = _tables(rows, means, LABELS[select])
-    failures = failures_table(runs)
-    if failures.rows:
-        filed.append(failures)
-    folder = out / ("report" if select == "validation" else "report_test")
+    report = assemble(Path(out), select, filters or {}, reference)
+    folder = Path(out) / ("report" if select == "validation" else "report_test")
     folder.mkdir(parents=True, exist_ok=True)
-    files = _write_frames(folder, runs, selection.runs, rows, means)
-    files += _write_texts(folder, filed, LABELS[select])
+    files, notes = _write_frames(folder, report)
+    files += _write_texts(folder, report)
+    drawn = draw_all(report, folder / "figures") if figures else []
+    files += [path for figure in drawn for path in figure.files]
+    finished = int((report.runs["status"] == "ok").sum())
     if console is not None:
-        _print(console, [*shown, *([_beginning(failures)] if failures.rows else [])], folder)
-    return ReportResult(folder, tuple(sorted(files)), finished, len(runs) - finished, ())
+        _print(console, report, folder, notes)
+    return ReportResult(folder, tuple(sorted(files)), finished, len(report.runs) - finished, tuple(notes))
 
 
-def _tables(rows: "pd.DataFrame", means: "pd.DataFrame", label: str) -> tuple[list["Table"], list["Table"]]:
-    from tsdistill.report.aggregate import METRICS
-    from tsdistill.report.tables import choices_table, counts_table, metric_table, pairs_of, summary_table
+def _write_frames(folder: Path, report: "Report") -> tuple[list[Path], list[str]]:
+    from importlib.util import find_spec
 
-    shown: list[Table] = []
-    filed: list[Table] = []
-    for pair in pairs_of(rows):
-        here = rows[(rows["teacher"] == pair[0]) & (rows["student"] == pair[1])]
-        metrics = [metric_table(rows, means, pair, metric, label) for metric in METRICS]
-        summary = summary_table(means, pair, here["dataset"].nunique(), label)
-        counts = counts_table(means, pair, label)
-        shown += [metrics[0], summary, counts]
-        filed += [summary, *metrics, counts]
-    return shown, [*filed, choices_table(rows, label)]
-
-
-def _write_frames(
-    folder: Path, runs: "pd.DataFrame", chosen: "pd.DataFrame", rows: "pd.DataFrame", means: "pd.DataFrame"
-) -> list[Path]:
-    apart = ["folder", *[name for name in runs.columns if name.startswith("timing.")]]
-    tidy = runs.drop(columns=apart).assign(
-        flags=runs["flags"].map(";".join), chosen=runs["id"].isin(chosen["id"])
+    runs = report.runs
+    times = [name for name in runs.columns if name.startswith("timing.")]
+    tidy = runs.drop(columns=["folder", *times]).assign(
+        flags=runs["flags"].map(";".join), chosen=runs["id"].isin(report.selection.runs["id"])
     )
     files = []
-    for name, frame in (("runs", tidy), ("table", rows), ("summary", means)):
+    for name, frame in (("runs", tidy), ("table", report.rows), ("summary", report.means)):
         files.append(folder / f"{name}.csv")
         frame.to_csv(files[-1], index=False, lineterminator="\n")
-    return files
+    if find_spec("pyarrow") is None:
+        return files, ["runs.parquet is left out: install tsdistill[parquet]"]
+    files.append(folder / "runs.parquet")
+    settings = {name: tidy[name].map(_setting_text) for name in tidy.columns if name.startswith("setting.")}
+    tidy.assign(**settings).to_parquet(files[-1], index=False)
+    return files, []
 
 
-def _write_texts(folder: Path, tables: Sequence["Table"], label: str) -> list[Path]:
+def _setting_text(value: object) -> str | None:
+    """One type a column: a setting may be a number in one run and a word in another."""
+    return None if value is None or value != value else str(value)
+
+
+def _write_texts(folder: Path, report: "Report") -> list[Path]:
+    import json
+
     from tsdistill.report.render import to_latex, to_markdown
 
-    markdown, latex = folder / "report.md", folder / "tables.tex"
-    markdown.write_text(f"# Report, {label}\n\n" + "\n".join(to_markdown(table) for table in tables))
-    latex.write_text("% needs \\usepackage{booktabs}\n\n" + "\n".join(to_latex(table) for table in tables))
-    return [markdown, latex]
+    tables = [*report.tables, *([report.failures] if report.failures.rows else [])]
+    statistics = [
+        {"teacher": pair[0], "student": pair[1], **asdict(each)}
+        for pair, found in report.statistics.items()
+        for each in found.values()
+    ]
+    texts = {
+        "report.md": f"# Report, {report.label}\n\n" + "\n".join(to_markdown(table) for table in tables),
+        "tables.tex": "% needs \\usepackage{booktabs}\n\n" + "\n".join(to_latex(table) for table in tables),
+        "statistics.json": json.dumps({"selection": report.label, "statistics": statistics}, indent=1) + "\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
 
 
-def _beginning(table: "Table", lines: int = 10) -> "Table":
-    left = len(table.rows) - lines
-    if left <= 0:
-        return table
-    return replace(table, rows=table.rows[:lines], notes=(*table.notes, f"and {left} more: see report.md"))
-
-
-def _print(console: "Console", tables: Sequence["Table"], folder: Path) -> None:
+def _print(console: "Console", report: "Report", folder: Path, notes: Sequence[str]) -> None:
     from rich.text import Text
 
     from tsdistill.report.render import to_terminal
 
-    for table in tables:
+    for table in [*report.shown, *([_beginning(report.failures)] if report.failures.rows else [])]:
         to_terminal(table, console)
+    for note in notes:
+        console.print(Text(note, style="dim"))
     console.print(Text(f"written to {folder}"))
+
+
+def _beginning(table: "Table") -> "Table":
+    left = len(table.rows) - FAILURES_SHOWN
+    if left <= 0:
+        return table
+    notes = (*table.notes, f"and {left} more: see report.md")
+    return replace(table, rows=table.rows[:FAILURES_SHOWN], notes=notes)

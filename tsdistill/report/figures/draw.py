@@ -1,0 +1,101 @@
+"""Which figures a report has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tsdistill.report.aggregate import METRICS
+from tsdistill.report.assemble import PRIMARY, Pair, Report, scores_of
+from tsdistill.report.figures.comparison import comparison_matrix, critical_difference, one_against_another
+from tsdistill.report.figures.style import Palette, literal, looks, save, style
+from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
+from tsdistill.report.figures.trends import against_noise, against_parameters
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+MOST_DATASETS = 3
+"""So many data sets have learning curves drawn; narrow the report to see those of others."""
+
+_Named = tuple[str, str, "Figure | None"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was saved: its title and its files, SVG first."""
+
+    title: str
+    files: tuple[Path, ...]
+
+
+def draw_all(report: Report, folder: Path) -> list[Drawn]:
+    """Draw and save every figure that the records allow.
+
+    Args:
+        report: what ``assemble`` gave.
+        folder: where SVG, PDF and PNG go; figures of earlier reports there are removed.
+
+    Returns:
+        The figures, in the order of the page.
+    """
+    for old in folder.glob("*.*"):
+        old.unlink()
+    drawn = []
+    palette = looks(list(dict.fromkeys(report.means["variant"])))
+    with style():
+        for pair in report.statistics:
+            for name, title, figure in _figures_of(report, pair, palette):
+                if figure is not None:
+                    drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, pair)))))
+        for teacher in sorted(set(report.means["teacher"])):
+            title = f"Quality against size, students of {teacher}, {report.label}"
+            figure = against_parameters(report.means, teacher, palette, literal(title))
+            if figure is not None:
+                drawn.append(Drawn(title, tuple(save(figure, folder, _file_name("parameters", (teacher,))))))
+    return drawn
+
+
+def _figures_of(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named]:
+    yield from _comparisons(report, pair, palette)
+    runs = report.selection.runs
+    runs = runs[(runs["teacher"] == pair[0]) & (runs["student"] == pair[1])]
+    about = f"{pair[0]} → {pair[1]}, {report.label}"
+    title = f"Agreement with the teacher under noise, mean over data sets, {about}"
+    yield "noise", title, against_noise(runs, palette, literal(title))
+    for at, (dataset, here) in enumerate(runs.groupby("dataset")):
+        if at < MOST_DATASETS:
+            title = f"Training loss by part, {dataset}, {about}"
+            yield f"curves-{at + 1}", title, learning_curves(here, palette, literal(title))
+    largest = _most_test_series(runs)
+    size = int(largest["data.test"].iloc[0]) if "data.test" in largest else 0
+    title = f"Reliability, {largest['dataset'].iloc[0]} ({size} test series; grey: their share), {about}"
+    if size < FEWEST_FOR_RELIABILITY:
+        title += f"; fewer than {FEWEST_FOR_RELIABILITY}: not to be relied on"
+    yield "reliability", title, reliability(largest, palette, literal(title))
+
+
+def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named]:
+    statistics = report.statistics[pair].get(PRIMARY)
+    if statistics is None or len(statistics.datasets) < 2:
+        return
+    metric = METRICS[PRIMARY].title
+    about = f"{metric}, {len(statistics.datasets)} data sets, {pair[0]} → {pair[1]}, {report.label}"
+    title = f"Average ranks, {about}; bars join methods that do not differ (Wilcoxon, Holm)"
+    yield "ranks", title, critical_difference(statistics, palette, literal(title))
+    title = f"Multi-comparison matrix, {about}"
+    yield "matrix", title, comparison_matrix(statistics, palette, literal(title))
+    title = f"{statistics.reference} against each other method, {about}"
+    scores = scores_of(report.rows, pair, PRIMARY)
+    yield "scatter", title, one_against_another(scores, statistics, metric, palette, literal(title))
+
+
+def _most_test_series(runs: "pd.DataFrame") -> "pd.DataFrame":
+    if "data.test" not in runs:
+        return runs[runs["dataset"] == runs["dataset"].iloc[0]]
+    return runs[runs["dataset"] == runs.loc[runs["data.test"].idxmax(), "dataset"]]
+
+
+def _file_name(name: str, about: tuple[str, ...]) -> str:
+    return "-".join((name, *("".join(sign if sign.isalnum() else "_" for sign in part) for part in about)))
