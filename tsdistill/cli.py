@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from tsdistill import __version__
@@ -17,6 +18,7 @@ commands:
   train-teacher   train a teacher; cache its logits, its perturbation pool and its saliency maps
   distill         distil a student (trains the teacher first if it is not there)
   report          write tables from all stored runs
+  datasets        list the sets at hand, show one, or download a collection
 
 examples:
   tsdistill train-teacher dataset.name=GunPoint teacher=fcn
@@ -67,9 +69,9 @@ def run(command: str, overrides: Sequence[str]) -> int:
     sweep.name_sweep()
     # Hydra then raises what it would otherwise print with a traceback of its own and exit status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [f"tsdistill {command}", *overrides]
     debug = "debug=true" in overrides
     try:
+        sys.argv = [f"tsdistill {command}", *_expand(command, overrides)]
         start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
         start(TASKS[command])()
     except KeyboardInterrupt:
@@ -89,6 +91,17 @@ def run(command: str, overrides: Sequence[str]) -> int:
         print(f"tsdistill: internal error: {_spell(error)}; debug=true shows where", file=sys.stderr)
         return 1
     return 1 if sweep.failed_jobs else 0
+
+
+def _expand(command: str, words: Sequence[str]) -> list[str]:
+    """Write out what Hydra has no word for: collections of sets in a sweep, and the set to show."""
+    from tsdistill.data.catalogue import expand_collections
+
+    if command == "datasets":
+        return [word if "=" in word or word.startswith("-") else f"name={word}" for word in words]
+    roots = [word.partition("=")[2] for word in words if word.startswith("data_root=")]
+    root = roots[-1] if roots else os.environ.get("TSDISTILL_DATA")
+    return expand_collections(words, Path(root) if root else None)
 
 
 def _refuse(message: str) -> int:
@@ -118,8 +131,6 @@ def _distill(conf: Any) -> None:
 
 
 def _report(conf: Any) -> None:
-    from pathlib import Path
-
     from tsdistill.console import console
     from tsdistill.report.write import write_report
 
@@ -150,8 +161,19 @@ def _as_job(
             sweep.note_job(None)
 
 
+def _datasets(conf: Any) -> None:
+    from omegaconf import OmegaConf
+
+    from tsdistill.datasets import show_datasets
+
+    settings: Any = OmegaConf.to_object(conf)
+    if show_datasets(settings):
+        raise TsdistillError("some sets could not be fetched; the same command goes on with those")
+
+
 TASKS: dict[str, Callable[[Any], None]] = {
     "train-teacher": _train_teacher,
     "distill": _distill,
     "report": _report,
+    "datasets": _datasets,
 }

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console(soft_wrap=True, highlight=False)
+if not console.is_terminal:
+    console.width = 110  # a pipe has no width of its own; tables need some
 PLAIN_INTERVAL = 10.0
 """Seconds between two plain lines of one training run."""
 

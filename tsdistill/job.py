@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tsdistill.config.schema import TeacherTaskConf, TrainingConf
 from tsdistill.config.targets import check_target
-from tsdistill.console import epochs_shown
+from tsdistill.console import epochs_shown, say
 from tsdistill.data.load import COMMON_KEYS, load_dataset
 from tsdistill.data.split import stratified_split
 from tsdistill.data.tensors import TensorPart
@@ -129,8 +129,15 @@ class _Frozen(dict[str, Any]):
 
 @lru_cache(maxsize=2)
 def _load(conf: _Frozen, root: Path | None, cache: Path) -> TimeSeriesDataset:
-    """Load a dataset; the jobs of a sweep in one process share it."""
-    return load_dataset(conf, root, cache)
+    """Load a dataset and say where it came from; the jobs of a sweep in one process share it."""
+    dataset = load_dataset(conf, root, cache)
+    say(
+        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test series of "
+        f"{dataset.channels} x {dataset.length}, {len(dataset.classes)} classes, from {dataset.source}"
+    )
+    for note in dataset.notes:
+        say(f"{dataset.name}: {note}")
+    return dataset
 
 
 @torch.no_grad()

@@ -31,7 +31,6 @@ def train_teacher(composed: DictConfig) -> None:
     """``tsdistill train-teacher``: a teacher, its logits, its pool and its saliency maps."""
     conf: TeacherTaskConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
     job = prepare(conf)
-    say(_describe(job))
     teacher = best_teacher(job)
     pool = build_pool(job, teacher)
     build_maps(job, teacher, pool)
@@ -58,7 +57,7 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     with locked(folder, waiting=lambda: say(f"{run.title}: waiting for another process that does this run")):
         found = None if run.conf.retrain else read_run(job.out, name, run.id)
         result = _train_student(run) if found is None else found.result
-    failure_path(job.out, name, _failure_id(composed)).unlink(missing_ok=True)
+    failure_path(job.out, _identity(composed)["dataset"], _failure_id(composed)).unlink(missing_ok=True)
     say(f"{run.title}: {'' if found is None else 'already there, '}{_summary(result)}")
     return result
 
@@ -73,7 +72,7 @@ def record_failure(composed: DictConfig, error: str) -> None:
     composed = composed.copy()
     apply_trial(composed)
     failure = {"id": _failure_id(composed), **_identity(composed), "error": " ".join(error.split())}
-    write_failure(Path(composed.out), composed.dataset.name, failure["id"], failure)
+    write_failure(Path(composed.out), failure["dataset"], failure["id"], failure)
 
 
 def _failure_id(composed: DictConfig) -> str:
@@ -82,11 +81,14 @@ def _failure_id(composed: DictConfig) -> str:
 
 
 def _identity(composed: DictConfig) -> dict[str, Any]:
-    """What a record says of who it is, whether the run succeeded or failed."""
+    """What a record says of who it is, whether the run succeeded or failed.
+
+    A dataset that is named by its file alone has no name yet: the record's own then takes its place.
+    """
     method = OmegaConf.to_container(composed.method, resolve=True)
     windowed = any("windows" in stage.needs for stage in build_stages(method))  # type: ignore[arg-type]
     return {
-        "dataset": composed.dataset.name,
+        "dataset": composed.dataset.get("name") or "unnamed",
         "method": composed.method.name,
         "teacher": composed.teacher.name,
         "student": composed.student.name,
@@ -235,6 +237,7 @@ def _result(
     return {
         "id": run.id,
         **_identity(run.composed),
+        "dataset": job.dataset.name,
         "data": {
             "channels": job.dataset.channels,
             "length": job.dataset.length,
@@ -269,14 +272,6 @@ def _stored_logits(run: _Run, logits: Mapping[str, Tensor]) -> dict[str, Tensor]
         stored[f"y_{part}"] = run.job.parts[part].y.cpu()
         stored[f"teacher_{part}"] = run.teacher.logits[part]
     return stored
-
-
-def _describe(job: Job) -> str:
-    data, sizes = job.dataset, ", ".join(f"{len(part)} {name}" for name, part in job.parts.items())
-    return (
-        f"{data.name}: {sizes} series, {data.channels} x {data.length}, {len(data.classes)} classes "
-        f"({data.source})"
-    )
 
 
 def _summary(result: Mapping[str, Any]) -> str:

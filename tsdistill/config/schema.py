@@ -181,7 +181,22 @@ class ReportConf(BaseConf):
     student: Any = None
 
 
-COMMANDS = {"train-teacher": TeacherTaskConf, "distill": DistillConf, "report": ReportConf}
+@dataclass
+class DatasetsConf(BaseConf):
+    """``tsdistill datasets``: list all at hand or a ``collection``, show one by ``name``, or ``download``."""
+
+    data_root: str | None = None
+    name: str | None = None
+    collection: str | None = None
+    download: str | None = None
+
+
+COMMANDS = {
+    "train-teacher": TeacherTaskConf,
+    "distill": DistillConf,
+    "report": ReportConf,
+    "datasets": DatasetsConf,
+}
 """Schema of each command; the name is that of its root config in ``conf/``."""
 
 
