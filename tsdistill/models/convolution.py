@@ -6,8 +6,8 @@ padded batch meets the same zeros beyond its end as it would alone.
 Initialisation follows Keras, in which the three networks were published: Glorot uniform weights, zero biases
 (small FCNs learn faster from it than from PyTorch's). Batch normalisation keeps PyTorch's running averages of
 momentum 0.1: with Keras' 0.01 and a few batches an epoch they need hundreds of epochs to reach the statistics
-they stand for, and validation would see another network than training. It keeps PyTorch's eps too (1e-5; Keras'
-1e-3 makes no measurable difference), which damps series of small amplitude less.
+they stand for, and validation would see another network than training. It keeps PyTorch's eps too (1e-5;
+Keras' 1e-3 makes no measurable difference), which damps series of small amplitude less.
 """
 
 import torch
