@@ -15,7 +15,6 @@ from tsdistill.data.catalogue import (
     list_datasets,
 )
 
-
 _SOURCES = {"local folder": "local", "bundled with sktime": "sktime", "downloaded before": "fetched"}
 
 
