@@ -58,7 +58,7 @@ def stacked_logits(
     """The general way of ``joint_logits``: all B (M + 1) series in one batch, the clean ones first."""
     copies = windows.starts.shape[1] + 1
     rows = windows.stack(x).flatten(0, 1)
-    with _shared_state(model, len(x), statistics):
+    with _shared_state(model, copies, statistics):
         if lengths is None:
             logits: Tensor = model(rows)
         else:
@@ -68,8 +68,12 @@ def stacked_logits(
 
 
 @contextmanager
-def _shared_state(model: nn.Module, clean_rows: int, statistics: Statistics) -> Iterator[None]:
-    """Let every row of a stacked batch use the normalisation and the dropout masks of its clean series."""
+def _shared_state(model: nn.Module, copies: int, statistics: Statistics) -> Iterator[None]:
+    """Let all rows of a stacked batch use the normalisation and the dropout masks of the clean series.
+
+    The clean series are the first of ``copies`` equal stretches of the rows; so they are also where a model
+    lays the true steps of padded series one after another.
+    """
     changed: list[nn.Module] = []
     try:
         for module in model.modules():
@@ -78,11 +82,11 @@ def _shared_state(model: nn.Module, clean_rows: int, statistics: Statistics) -> 
             if isinstance(module, _BatchNorm) and statistics != "joint":
                 normalise = _normalise_by_clean if statistics == "clean" else _normalise_by_all
                 module.forward = partial(  # type: ignore[method-assign]
-                    normalise, module, module.forward, clean_rows
+                    normalise, module, module.forward, copies
                 )
                 changed.append(module)
             elif isinstance(module, _DropoutNd):
-                module.forward = partial(_drop_alike, module, clean_rows)
+                module.forward = partial(_drop_alike, module, copies)
                 changed.append(module)
         yield
     finally:
@@ -91,10 +95,10 @@ def _shared_state(model: nn.Module, clean_rows: int, statistics: Statistics) -> 
 
 
 def _normalise_by_clean(
-    module: _BatchNorm, forward: Callable[[Tensor], Tensor], clean_rows: int, x: Tensor
+    module: _BatchNorm, forward: Callable[[Tensor], Tensor], copies: int, x: Tensor
 ) -> Tensor:
     """Batch normalisation with the statistics of the first rows, which alone move the running ones."""
-    clean = x[:clean_rows]
+    clean = x[: len(x) // copies]
     with torch.no_grad():
         forward(clean)
     dims = [d for d in range(x.dim()) if d != 1]
@@ -110,15 +114,15 @@ def _normalise_by_clean(
 
 
 def _normalise_by_all(
-    module: _BatchNorm, forward: Callable[[Tensor], Tensor], clean_rows: int, x: Tensor
+    module: _BatchNorm, forward: Callable[[Tensor], Tensor], copies: int, x: Tensor
 ) -> Tensor:
     """Batch normalisation over all rows, while only the first ones move the running statistics."""
     with torch.no_grad():
-        forward(x[:clean_rows])
+        forward(x[: len(x) // copies])
     return functional.batch_norm(x, None, None, module.weight, module.bias, training=True, eps=module.eps)
 
 
-def _drop_alike(module: _DropoutNd, clean_rows: int, x: Tensor) -> Tensor:
+def _drop_alike(module: _DropoutNd, copies: int, x: Tensor) -> Tensor:
     """Dropout with one mask for a clean series and all its copies."""
-    mask: Tensor = type(module)(module.p)(torch.ones_like(x[:clean_rows]))
+    mask: Tensor = type(module)(module.p)(torch.ones_like(x[: len(x) // copies]))
     return (x.view(-1, *mask.shape) * mask).view_as(x)
