@@ -25,9 +25,9 @@ def series(dataset, part="train"):
 
 
 def test_resampling_keeps_both_ends():
-    assert resample(np.array([0.0, 1, 2, 3]), 3).tolist() == [0, 1.5, 3]
-    assert resample(np.array([0.0, 10]), 5).tolist() == [0, 2.5, 5, 7.5, 10]
-    assert resample(np.array([7.0]), 3).tolist() == [7, 7, 7]
+    assert resample(np.array([[0.0, 1, 2, 3]]), 3).tolist() == [[0, 1.5, 3]]
+    assert resample(np.array([[0.0, 10]]), 5).tolist() == [[0, 2.5, 5, 7.5, 10]]
+    assert resample(np.array([[7.0]]), 3).tolist() == [[7, 7, 7]]
 
 
 @given(
@@ -37,7 +37,7 @@ def test_resampling_keeps_both_ends():
 @settings(max_examples=60, deadline=None)
 def test_resampling_is_linear_interpolation_with_aligned_corners(values, length):
     x = np.array(values)
-    ours = resample(x, length)
+    ours = resample(x[None], length)[0]
     theirs = torch.nn.functional.interpolate(
         torch.from_numpy(x)[None, None], size=length, mode="linear", align_corners=True
     )
@@ -129,6 +129,24 @@ def test_scaling_by_the_training_part():
     done = preprocess(data, Preprocessing(scaling="per_channel_train"))
     deviation = np.sqrt(5)
     np.testing.assert_allclose(series(done, "test"), [[0, 0], [10 / deviation, 0]], rtol=1e-6)
+
+
+def test_scaling_by_the_training_part_is_that_of_all_its_steps():
+    random = np.random.default_rng(0)
+    x = random.normal(5, 3, size=(700, 2, 600)) * np.array([1, 40])[:, None]
+    part = RawPart.of(x, [str(n % 2) for n in range(700)])
+    done = preprocess(RawDataset("toy", part, part, "memory"), Preprocessing(scaling="per_channel_train"))
+    expected = (x - x.mean(axis=(0, 2), keepdims=True)) / x.std(axis=(0, 2), keepdims=True)
+    np.testing.assert_allclose(done.train.x, expected, atol=1e-5)
+    each = preprocess(RawDataset("toy", part, part, "memory"), Preprocessing(scaling="per_series"))
+    expected = (x - x.mean(axis=2, keepdims=True)) / x.std(axis=2, keepdims=True)
+    np.testing.assert_allclose(each.train.x, expected, atol=1e-5)
+
+
+def test_a_constant_training_part_is_scaled_to_zero():
+    data = raw([[0.1, 0.1], [0.1, 0.1]], [[0.3, 0.1], [5, 6]])
+    done = preprocess(data, Preprocessing(scaling="per_channel_train"))
+    assert not done.train.x.any() and not done.test.x.any()
 
 
 @pytest.mark.parametrize("scaling", ["per_series", "per_channel_train"])

@@ -5,6 +5,7 @@ and the deviation that were asked for.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -245,11 +246,11 @@ def resample(x: Values, length: int) -> Values:
     Step j of the result lies at j (T - 1) / (length - 1) of the series: both ends are kept.
 
     Args:
-        x: (..., T).
+        x: (N, T) or (N, C, T).
         length: steps of the result; T gives ``x`` itself.
 
     Returns:
-        (..., length), of the dtype of ``x``.
+        (N, length) or (N, C, length), of the dtype of ``x``.
     """
     steps = x.shape[-1]
     if length == steps:
@@ -258,8 +259,18 @@ def resample(x: Values, length: int) -> Values:
     left = position.astype(np.int64)
     right = np.minimum(left + 1, steps - 1)
     weight = (position - left).astype(x.dtype)
-    # a + w (b - a) leaves a constant series exactly constant, which scaling relies on.
-    return x[..., left] + weight * (x[..., right] - x[..., left])
+    out = np.empty((*x.shape[:-1], length), dtype=x.dtype)
+    for rows in _blocks(x):
+        start = x[rows][..., left]
+        # a + w (b - a) leaves a constant series exactly constant, which scaling relies on.
+        out[rows] = start + weight * (x[rows][..., right] - start)
+    return out
+
+
+def _blocks(x: Values) -> Iterator[slice]:
+    """Stretches of series of some MB each, so that what is computed on the way stays small."""
+    step = max(1, (1 << 18) * len(x) // max(x.size, 1))
+    return (slice(i, i + step) for i in range(0, len(x), step))
 
 
 def _resample_each(part: _Series, wanted: NDArray[np.int64], width: int) -> Values:
@@ -282,15 +293,8 @@ def _scale(
     if policy == "none":
         return _float32(train), _float32(test)
     masks = [_true_steps(x, true) for x, true in zip((train, test), lengths, strict=True)]
-    if policy == "per_series":
-        scaled = [
-            _standardise(x, mask, *_moments(x, mask, (2,)))
-            for x, mask in zip((train, test), masks, strict=True)
-        ]
-    else:
-        moments = _moments(train, masks[0], (0, 2))
-        scaled = [_standardise(x, mask, *moments) for x, mask in zip((train, test), masks, strict=True)]
-    return scaled[0], scaled[1]
+    moments = None if policy == "per_series" else _moments_of_all(train, masks[0])
+    return _standardise(train, masks[0], moments), _standardise(test, masks[1], moments)
 
 
 def _true_steps(x: Values, lengths: IntArray | None) -> NDArray[np.bool_]:
@@ -301,23 +305,40 @@ def _true_steps(x: Values, lengths: IntArray | None) -> NDArray[np.bool_]:
     return mask
 
 
-def _moments(
-    x: Values, mask: NDArray[np.bool_], axes: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and population deviation over ``axes``; a deviation of exactly 0 where all values are equal."""
+_Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Mean and population deviation; the deviation is exactly 0 where all values are equal."""
+
+
+def _moments_of_each(x: Values, mask: NDArray[np.bool_]) -> _Moments:
+    """Moments of each channel of each series, (N, C, 1)."""
     where = np.broadcast_to(mask, x.shape)
-    mean = x.mean(axis=axes, keepdims=True, where=where, dtype=np.float64)
-    deviation = x.std(axis=axes, keepdims=True, where=where, dtype=np.float64)
-    high = x.max(axis=axes, keepdims=True, where=where, initial=-np.inf)
-    low = x.min(axis=axes, keepdims=True, where=where, initial=np.inf)
+    mean = x.mean(axis=2, keepdims=True, where=where, dtype=np.float64)
+    deviation = x.std(axis=2, keepdims=True, where=where, dtype=np.float64)
+    high = x.max(axis=2, keepdims=True, where=where, initial=-np.inf)
+    low = x.min(axis=2, keepdims=True, where=where, initial=np.inf)
     return mean, np.where(high > low, deviation, 0.0)
 
 
-def _standardise(
-    x: Values, mask: NDArray[np.bool_], mean: NDArray[np.float64], deviation: NDArray[np.float64]
-) -> FloatArray:
-    scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
-    return _float32((x - mean) * scale * mask)
+def _moments_of_all(x: Values, mask: NDArray[np.bool_]) -> _Moments:
+    """Moments of each channel over all series, (1, C, 1), from those of each."""
+    steps = np.broadcast_to(mask.sum(axis=2, keepdims=True), (*x.shape[:2], 1))
+    each = [_moments_of_each(x[rows], mask[rows]) for rows in _blocks(x)]
+    means, deviations = (np.concatenate([one[i] for one in each]) for i in (0, 1))
+    mean = np.average(means, axis=0, weights=steps, keepdims=True)
+    # The variance over all is the mean of the variances plus the variance of the means.
+    variance = np.average(deviations**2 + (means - mean) ** 2, axis=0, weights=steps, keepdims=True)
+    equal = (means == means[:1]).all(axis=0, keepdims=True) & (deviations == 0).all(axis=0, keepdims=True)
+    return mean, np.where(equal, 0.0, np.sqrt(variance))
+
+
+def _standardise(x: Values, mask: NDArray[np.bool_], moments: _Moments | None) -> FloatArray:
+    """Bring to mean 0 and deviation 1 by ``moments``, or each channel of each series by its own."""
+    out = np.empty(x.shape, dtype=np.float32)
+    for rows in _blocks(x):
+        mean, deviation = moments or _moments_of_each(x[rows], mask[rows])
+        scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
+        out[rows] = (x[rows] - mean) * scale * mask[rows]
+    return out
 
 
 def _float32(x: Values) -> FloatArray:
