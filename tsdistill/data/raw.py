@@ -44,19 +44,23 @@ class RawPart:
         return cls(array, lengths, tuple(str(label) for label in labels))
 
     @classmethod
-    def ragged(cls, series: Sequence[Sequence[ArrayLike]], labels: Sequence[object]) -> "RawPart":
+    def ragged(
+        cls, series: Sequence[Values | Sequence[Sequence[float] | Values]], labels: Sequence[object]
+    ) -> "RawPart":
         """Pack series whose channels may each have a length of their own.
 
         Args:
-            series: for each series, for each channel, its values (T_nc,); every series has C channels.
+            series: for each of the N series a (C, T_n) array, or for each of its C channels (T_nc,) values.
             labels: the label of each series.
         """
-        rows = [[np.asarray(channel, dtype=np.float32) for channel in one] for one in series]
-        lengths = np.array([[len(channel) for channel in one] for one in rows], dtype=np.int64)
+        lengths = np.array([[len(channel) for channel in one] for one in series], dtype=np.int64)
         values = np.full((*lengths.shape, int(lengths.max())), np.nan, dtype=np.float32)
-        for n, one in enumerate(rows):
+        for n, one in enumerate(series):
+            if isinstance(one, np.ndarray):
+                values[n, :, : one.shape[1]] = one
+                continue
             for c, channel in enumerate(one):
-                values[n, c, : len(channel)] = channel
+                values[n, c, : lengths[n, c]] = channel
         return cls(values, lengths, tuple(str(label) for label in labels))
 
     def rows(self, index: IntArray) -> "RawPart":

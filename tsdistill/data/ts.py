@@ -6,6 +6,7 @@ the labels to lower case and cannot say which row is wrong. A test holds the two
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from tsdistill.data.raw import RawPart
 from tsdistill.data.text import parse_numbers, text_lines
 from tsdistill.errors import TsdistillError
 
+Channels = NDArray[np.float32] | list[NDArray[np.float32]]
+"""The channels of a series: (C, T), or a list of (T_c,) where they differ in length."""
 _COMMENTS = ("#", "%")
 
 
@@ -40,7 +43,7 @@ def read_ts(path: Path) -> RawPart:
         TsdistillError: the file is not of this form, or its rows are not what the header promises; the
             message names file and row.
     """
-    series: list[list[NDArray[np.float32]]] = []
+    series: list[Channels] = []
     labels: list[str] = []
     with text_lines(path) as lines:
         header = _read_header(path, lines)
@@ -98,16 +101,13 @@ def _check_header(path: Path, tags: dict[str, list[str]]) -> _Header:
     return _Header(frozenset(word.casefold() for word in words[1:]), dimensions, length)
 
 
-def _read_row(line: str, header: _Header, where: str) -> tuple[list[NDArray[np.float32]], str]:
+def _read_row(line: str, header: _Header, where: str) -> tuple[Channels, str]:
     """One series: its channels and its label."""
     *texts, label = line.split(":")
     label = label.strip()
     if not texts or label.casefold() not in header.labels:
         raise TsdistillError(f"{where}: the label {label[:20]!r} is not among the header's (a cut row?)")
-    one = [
-        parse_numbers(text.strip(), ",", f"{where}, channel {c}") if text.strip() else np.empty(0, np.float32)
-        for c, text in enumerate(texts, start=1)
-    ]
+    one = _read_channels(texts, where)
     if not any(np.isfinite(channel).any() for channel in one):
         raise TsdistillError(f"{where}: the series has no value at all")
     for c, channel in enumerate(one, start=1):
@@ -116,3 +116,19 @@ def _read_row(line: str, header: _Header, where: str) -> tuple[list[NDArray[np.f
                 f"{where}, channel {c}: {len(channel)} values, where the header promises {header.length}"
             )
     return one, label
+
+
+def _read_channels(texts: list[str], where: str) -> Channels:
+    """The channels of a row, parsed at one go; one by one only to say which of them is wrong."""
+    filled = [text.strip() for text in texts]
+    try:
+        numbers = parse_numbers(",".join(text for text in filled if text), ",", where)
+    except TsdistillError:
+        for c, text in enumerate(filled, start=1):
+            if text:
+                parse_numbers(text, ",", f"{where}, channel {c}")
+        raise
+    ends = list(accumulate(text.count(",") + 1 if text else 0 for text in filled))
+    if ends[0] * len(ends) == ends[-1] and all(end == (c + 1) * ends[0] for c, end in enumerate(ends)):
+        return numbers.reshape(len(ends), ends[0])
+    return [numbers[start:end] for start, end in pairwise([0, *ends])]
