@@ -57,10 +57,13 @@ def test_the_terminal_shows_the_means_the_marks_and_the_failures_within_100_colu
 def test_selection_on_test_is_labelled_in_every_table_and_kept_apart(sweep):
     out = sweep()
     text = _printed(out, select="test")
-    assert text.count("selected on TEST") == 3
+    assert text.count("selected on TEST") == 4
+    assert "selected on validation" not in text
     folder = out / "report_test"
     titles = [line for line in (folder / "report.md").read_text().splitlines() if line.startswith("#")]
     assert all("selected on TEST" in line for line in titles if "Failed runs" not in line)
+    assert "selected on TEST" in (folder / "report.html").read_text()
+    assert {path.suffix for path in (folder / "figures").iterdir()} == {".svg", ".pdf", ".png"}
     assert not (out / "report").exists()
 
 

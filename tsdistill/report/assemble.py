@@ -35,7 +35,9 @@ class Report:
     """A report's content.
 
     Attributes:
-        label: how trials were selected; it stands in every title.
+        by: what trials were selected on.
+        label: the same in words; it stands in every title.
+        filters: what the runs were narrowed to.
         runs: every run, failed ones included.
         selection: the chosen trials.
         rows: means over seeds.
@@ -46,7 +48,9 @@ class Report:
         failures: the failed runs.
     """
 
+    by: Select
     label: str
+    filters: Mapping[str, str | Sequence[str]]
     runs: "pd.DataFrame"
     selection: Selection
     rows: "pd.DataFrame"
@@ -82,7 +86,9 @@ def assemble(
         shown += for_terminal
         tables += for_files
     return Report(
+        by=select,
         label=LABELS[select],
+        filters=filters,
         runs=runs,
         selection=selection,
         rows=rows,

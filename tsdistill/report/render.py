@@ -37,7 +37,7 @@ def to_terminal(table: Table, console: "Console") -> None:
     texts = [[_plain(cell) for cell in line] for line in lines]
     widths = [max((len(line[at]) for line in texts), default=0) for at in range(len(table.columns))]
     console.print(Text(table.title, style="bold"))
-    words = all(_text_columns(table))
+    words = all(table.word_columns())
     pieces = [list(range(len(widths)))] if words else _pieces(table.columns, widths, console.width)
     for columns in pieces:
         console.print(_rich_table(table, texts, columns))
@@ -51,7 +51,7 @@ def _rich_table(table: Table, texts: list[list[str]], columns: Sequence[int]) ->
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    text_columns = _text_columns(table)
+    text_columns = table.word_columns()
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for at in columns:
         justify: Literal["left", "right"] = "left" if text_columns[at] else "right"
@@ -97,33 +97,34 @@ def _signs(cell: Cell) -> str:
 
 def to_markdown(table: Table) -> str:
     """A table as GitHub's Markdown: best bold, second in italics, deviations after ±."""
-    text_columns = _text_columns(table)
-    lines = [f"### {_markdown(table.title)}", ""]
-    lines.append("| " + " | ".join(_markdown(name) for name in table.columns) + " |")
+    text_columns = table.word_columns()
+    lines = [f"### {markdown_text(table.title)}", ""]
+    lines.append("| " + " | ".join(markdown_text(name) for name in table.columns) + " |")
     lines.append("|" + "|".join("---" if left else "--:" for left in text_columns) + "|")
     for row in [*table.rows, *table.footer]:
         lines.append("| " + " | ".join(_markdown_cell(cell) for cell in row) + " |")
-    lines += [line for note in table.notes for line in ("", _markdown(note))]
+    lines += [line for note in table.notes for line in ("", markdown_text(note))]
     return "\n".join(lines) + "\n"
 
 
 def _markdown_cell(cell: Cell) -> str:
     if cell.mean is None:
-        return _markdown(cell.text)
+        return markdown_text(cell.text)
     text = number(cell.mean, cell.digits)
     text = {0: text, 1: f"**{text}**", 2: f"*{text}*"}[cell.place]
     if cell.std is not None:
         text += f" ± {number(cell.std, cell.digits)}"
-    return text + _markdown(_signs(cell))
+    return text + markdown_text(_signs(cell))
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """A user's text, its signs no markup."""
     return "".join(_MARKDOWN_ESCAPES.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def to_latex(table: Table) -> str:
     """A table for LaTeX with booktabs: best bold, second underlined, marks raised."""
-    layout = "".join("l" if left else "r" for left in _text_columns(table))
+    layout = "".join("l" if left else "r" for left in table.word_columns())
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -158,11 +159,3 @@ def _latex_cell(cell: Cell) -> str:
 def _latex(text: str) -> str:
     marks = {sign: f"$^{{{command}}}$" for sign, command in _LATEX_MARKS.items() if sign != "*"}
     return "".join((_LATEX_ESCAPES | marks).get(sign, sign) for sign in " ".join(text.split()))
-
-
-def _text_columns(table: Table) -> list[bool]:
-    lines = [*table.rows, *table.footer]
-    return [
-        at == 0 or (bool(lines) and all(line[at].mean is None for line in lines))
-        for at in range(len(table.columns))
-    ]

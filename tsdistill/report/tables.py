@@ -65,6 +65,14 @@ class Table:
     footer: list[list[Cell]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
+    def word_columns(self) -> list[bool]:
+        """For each column whether it holds words, not numbers."""
+        lines = [*self.rows, *self.footer]
+        return [
+            at == 0 or (bool(lines) and all(line[at].mean is None for line in lines))
+            for at in range(len(self.columns))
+        ]
+
 
 def pairs_of(rows: "pd.DataFrame") -> list[tuple[str, str]]:
     """The (teacher, student) pairs, sorted."""

@@ -62,6 +62,7 @@ def write_report(
     """
     from tsdistill.report.assemble import assemble
     from tsdistill.report.figures.draw import draw_all
+    from tsdistill.report.html import to_html
 
     report = assemble(Path(out), select, filters or {}, reference)
     folder = Path(out) / ("report" if select == "validation" else "report_test")
@@ -70,6 +71,8 @@ def write_report(
     files += _write_texts(folder, report)
     drawn = draw_all(report, folder / "figures") if figures else []
     files += [path for figure in drawn for path in figure.files]
+    files.append(folder / "report.html")
+    files[-1].write_text(to_html(report, drawn), encoding="utf-8")
     finished = int((report.runs["status"] == "ok").sum())
     if console is not None:
         _print(console, report, folder, notes)
@@ -113,13 +116,21 @@ def _write_texts(folder: Path, report: "Report") -> list[Path]:
         for each in found.values()
     ]
     texts = {
-        "report.md": f"# Report, {report.label}\n\n" + "\n".join(to_markdown(table) for table in tables),
+        "report.md": _markdown_head(report) + "\n".join(to_markdown(table) for table in tables),
         "tables.tex": "% needs \\usepackage{booktabs}\n\n" + "\n".join(to_latex(table) for table in tables),
         "statistics.json": json.dumps({"selection": report.label, "statistics": statistics}, indent=1) + "\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in texts]
+
+
+def _markdown_head(report: "Report") -> str:
+    from tsdistill.report.protocol import protocol
+    from tsdistill.report.render import markdown_text
+
+    sentences = "".join(f"- {markdown_text(line)}\n" for line in protocol(report))
+    return f"# Report, {report.label}\n\n{sentences}\n"
 
 
 def _print(console: "Console", report: "Report", folder: Path, notes: Sequence[str]) -> None:

@@ -86,9 +86,10 @@ def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Name
     yield "ranks", title, critical_difference(statistics, palette, literal(title))
     title = f"Multi-comparison matrix, {about}"
     yield "matrix", title, comparison_matrix(statistics, palette, literal(title))
-    title = f"{statistics.reference} against each other method, {about}"
     scores = scores_of(report.rows, pair, PRIMARY)
-    yield "scatter", title, one_against_another(scores, statistics, metric, palette, literal(title))
+    short = f"{palette[statistics.reference].label} against each other method, {about}"
+    title = f"{statistics.reference} against each other method, {about}; a dot a data set"
+    yield "scatter", title, one_against_another(scores, statistics, metric, palette, literal(short))
 
 
 def _most_test_series(runs: "pd.DataFrame") -> "pd.DataFrame":

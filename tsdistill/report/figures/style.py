@@ -32,7 +32,6 @@ _RC: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "tsdistill",
     "text.hinting": "none",
-    "text.hinting_factor": 1,
     "figure.dpi": 160,
 }
 
@@ -81,13 +80,13 @@ def _short_names(variants: Sequence[str]) -> dict[str, str]:
 
 def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with plain numbers: at 1, 2 and 5 where it is short."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
     low, high = sorted(axis.get_view_interval())
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}" if high < 1e5 else "{x:.0e}"))
+    axis.set_major_formatter(EngFormatter(sep="") if which == "x" else StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 

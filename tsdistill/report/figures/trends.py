@@ -33,8 +33,8 @@ def against_parameters(means: "pd.DataFrame", teacher: str, palette: Palette, ti
     variants = [name for name in palette if name in set(here["variant"])]
     figure = Figure(figsize=(WIDTH, 3.1 + 0.2 * -(-len(variants) // 3)), layout="constrained")
     figure.suptitle(title, fontsize=9)
-    panels = figure.subplots(1, 2)
-    aside = 1.0 if len(set(here["student"])) > 1 else 1.03  # methods of one size do not hide one another
+    panels = figure.subplots(1, 2, sharex=True)
+    aside = 1.0 if len(set(here["student"])) > 1 else 1.06  # methods of one size do not hide one another
     for axes, metric in zip(panels, ("average_precision", "agreement"), strict=True):
         for at, name in enumerate(variants):
             line = here[here["variant"] == name].sort_values("cost.parameters")
@@ -55,7 +55,9 @@ def against_parameters(means: "pd.DataFrame", teacher: str, palette: Palette, ti
                 elinewidth=0.8,
                 label=wrapped(look.label, 36),
             )
-        axes.set(xlabel="parameters", ylabel=METRICS[metric].title)
+        axes.set(
+            xlabel="parameters" if aside == 1.0 else "parameters (side by side)", ylabel=METRICS[metric].title
+        )
         logarithmic(axes, "x")
         axes.grid(visible=True)
     handles, labels = panels[0].get_legend_handles_labels()

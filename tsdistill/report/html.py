@@ -1,0 +1,119 @@
+"""The report as one self-contained page: nothing is fetched, nothing from a record is trusted."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tsdistill.report.protocol import chosen_runs, environments, protocol
+from tsdistill.report.render import number
+from tsdistill.report.tables import MARKS, Cell, Table
+
+if TYPE_CHECKING:
+    from tsdistill.report.assemble import Report
+    from tsdistill.report.figures.draw import Drawn
+
+_PLACES = {1: "best", 2: "second"}
+
+
+def to_html(report: "Report", drawn: Sequence["Drawn"]) -> str:
+    """Lay the whole report out as a page.
+
+    Every text is escaped; figures are images within data addresses, so nothing in them can run; a content
+    policy lets only the page's own script run and nothing be fetched.
+
+    Args:
+        report: what ``assemble`` gave.
+        drawn: the figures, already saved.
+
+    Returns:
+        The page.
+    """
+    folder = files("tsdistill.report")
+    style, script = (folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    sections = _sections(report, drawn)
+    links = "".join(f'<a href="#{key}">{escape(title)}</a>' for key, title, _ in sections)
+    bodies = "".join(
+        f'<section id="{key}"><h2>{escape(title)}</h2>{body}</section>' for key, title, body in sections
+    )
+    kind = "label test" if report.by == "test" else "label"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Distillation report</title><style>{style}</style></head><body>"
+        f'<h1>Distillation report</h1><p><span class="{kind}">{escape(report.label)}</span></p>'
+        f"<nav>{links}</nav>{bodies}<script>{script}</script></body></html>\n"
+    )
+
+
+def _sections(report: "Report", drawn: Sequence["Drawn"]) -> list[tuple[str, str, str]]:
+    sentences = "".join(f"<li>{_text(line)}</li>" for line in protocol(report))
+    tables = [table for table in report.tables if table.key != "choices"]
+    choices = [table for table in report.tables if table.key == "choices"]
+    failed = html_table(report.failures) if report.failures.rows else "<p>None.</p>"
+    return [
+        ("protocol", "Protocol", f"<ul>{sentences}</ul>"),
+        ("results", "Results", "".join(map(html_table, tables))),
+        ("figures", "Figures", "".join(map(_figure, drawn)) or "<p>None were drawn.</p>"),
+        ("chosen", "Chosen trials and runs", "".join(map(html_table, [*choices, chosen_runs(report)]))),
+        ("failed", "Failed runs", failed),
+        ("setting", "Environment", html_table(environments(report))),
+    ]
+
+
+def html_table(table: Table) -> str:
+    """A table that sorts by a click on a heading and filters by words."""
+    words = table.word_columns()
+    key = "t-" + "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in table.key)
+    heads = "".join(
+        f'<th scope="col"{_words(left)}><button type="button">{_text(name)}</button></th>'
+        for name, left in zip(table.columns, words, strict=True)
+    )
+    body = "".join(_row(row, words) for row in table.rows)
+    foot = "".join(_row(row, words) for row in table.footer)
+    foot = f"<tfoot>{foot}</tfoot>" if foot else ""
+    notes = "".join(f'<p class="notes">{_text(note)}</p>' for note in table.notes)
+    return (
+        f'<h3>{_text(table.title)}</h3><input type="search" data-for="{key}" placeholder="filter rows" '
+        f'aria-label="filter rows"><div class="scroll"><table id="{key}"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody>{foot}</table></div>{notes}"
+    )
+
+
+def _row(row: Sequence[Cell], words: Sequence[bool]) -> str:
+    return "<tr>" + "".join(_cell(cell, left) for cell, left in zip(row, words, strict=True)) + "</tr>"
+
+
+def _cell(cell: Cell, left: bool) -> str:
+    signs = escape("".join(MARKS[mark][0] for mark in cell.marks))
+    if cell.mean is None:
+        return f"<td{_words(left)}>{_text(cell.text)}{signs}</td>"
+    spread = f' <span class="spread">± {number(cell.std, cell.digits)}</span>' if cell.std is not None else ""
+    shown = number(cell.mean, cell.digits)
+    if cell.place:
+        shown = f'<span class="{_PLACES[cell.place]}">{shown}</span>'
+    return f'<td data-v="{float(cell.mean)!r}">{shown}{spread}{signs}</td>'
+
+
+def _figure(drawn: "Drawn") -> str:
+    picture = base64.b64encode(Path(drawn.files[0]).read_bytes()).decode()
+    title = _text(drawn.title)
+    return (
+        f'<figure><img alt="{title}" src="data:image/svg+xml;base64,{picture}">'
+        f"<figcaption>{title}</figcaption></figure>"
+    )
+
+
+def _words(left: bool) -> str:
+    return ' class="words"' if left else ""
+
+
+def _text(text: str) -> str:
+    """Escape a text; control characters, which no page may hold, become a sign that shows."""
+    return escape("".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in text))
