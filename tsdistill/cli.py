@@ -71,9 +71,14 @@ def run(command: str, overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     debug = "debug=true" in overrides
     try:
-        sys.argv = [f"tsdistill {command}", *_expand(command, overrides)]
+        # argparse knows no flag between overrides, where people write this one.
+        words = sorted(_expand(command, overrides), key=lambda word: word not in ("-m", "--multirun"))
+        sys.argv = [f"tsdistill {command}", *words]
         start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
-        start(TASKS[command])()
+        failures: list[Exception] = []
+        start(_kept_from_hydra(TASKS[command], failures))()
+        for error in failures:
+            raise error
     except KeyboardInterrupt:
         print(
             "interrupted; what was finished is stored, and the same command goes on from there",
@@ -91,6 +96,21 @@ def run(command: str, overrides: Sequence[str]) -> int:
         print(f"tsdistill: internal error: {_spell(error)}; debug=true shows where", file=sys.stderr)
         return 1
     return 1 if sweep.failed_jobs else 0
+
+
+def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> Callable[[Any], None]:
+    """Let a single job's failure past Hydra, which would print all overrides before it is told."""
+    from tsdistill import sweep
+
+    def job(conf: Any) -> None:
+        try:
+            task(conf)
+        except Exception as error:
+            if sweep.in_sweep():
+                raise
+            failures.append(error)
+
+    return job
 
 
 def _expand(command: str, words: Sequence[str]) -> list[str]:
@@ -156,7 +176,10 @@ def _as_job(
                 raise
             sweep.note_job(_spell(error))
             say(f"failed: {_spell(error)}")
-            on_failure(_spell(error))
+            try:
+                on_failure(_spell(error))
+            except Exception as problem:  # the other jobs go on all the same
+                say(f"the failure is not written down: {_spell(problem)}")
         else:
             sweep.note_job(None)
 

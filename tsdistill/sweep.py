@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
@@ -30,7 +31,10 @@ def in_sweep() -> bool:
 
 
 def name_sweep() -> None:
-    """Give this command's sweep, if it becomes one, a folder of its own."""
+    """Give this command's sweep, if it becomes one, a folder of its own, and forget the one before."""
+    global failed_jobs
+    failed_jobs = 0
+    os.environ.pop(JOBS_VARIABLE, None)
     os.environ[SWEEP_VARIABLE] = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
@@ -43,10 +47,9 @@ def place_in_sweep() -> str:
 def count_jobs(config: DictConfig) -> int:
     """Number of jobs that the overrides of a sweep multiply out to."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    overrides = {o.key_or_group: o for o in OverridesParser.create().parse_overrides(params)}
-    overrides |= {
-        o.key_or_group: o for o in OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    }
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which knows what a glob matches
+    overrides = {o.key_or_group: o for o in parser.parse_overrides(params)}
+    overrides |= {o.key_or_group: o for o in parser.parse_overrides(list(config.hydra.overrides.task))}
     sizes = [len(list(o.sweep_string_iterator())) for o in overrides.values() if o.is_sweep_override()]
     return math.prod(sizes)
 

@@ -18,7 +18,9 @@ from omegaconf.errors import (
 from tsdistill.errors import nearest
 
 _NO_SUCH_OPTION = re.compile(
-    r"Could not find '(?P<what>[^']+)'\n\nAvailable options in '(?P<group>[^']+)':(?P<rest>.*)", re.DOTALL
+    r"Could not find '(?P<what>[^']+)'\n\nAvailable options in '(?P<group>[^']+)':(?P<rest>.*?)"
+    r"(\nConfig search path|$)",
+    re.DOTALL,
 )
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
@@ -64,11 +66,7 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
 def _hydra(error: BaseException) -> str:
     """Complaints that Hydra makes only in words."""
     text = str(error)
-    option = re.search(
-        r"Could not find '(?P<what>[^']+)'\n\nAvailable options in '(?P<group>[^']+)':(?P<rest>.*)",
-        text,
-        re.S,
-    )
+    option = _NO_SUCH_OPTION.search(text)
     if option:
         group, name = option["group"], option["what"].rpartition("/")[2]
         choices = [line.strip() for line in option["rest"].splitlines() if line.startswith("\t")]
@@ -81,4 +79,5 @@ def _hydra(error: BaseException) -> str:
 
 def _sentence(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not re.match(r"(full_key|object_type|reference_type)[:=]", line)]
     return " ".join(lines[:2])
