@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from tsdistill.config.resolve import apply_trial, grid_keys, recorded_settings
 from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
+from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.substitution import is_collapsed, substitution
 from tsdistill.job import Job, generator_of, model_facts, plain, predict, prepare
 from tsdistill.methods.build import build_stages
@@ -70,7 +72,8 @@ def record_failure(composed: DictConfig, error: str) -> None:
         error: what went wrong, in one line.
     """
     composed = composed.copy()
-    apply_trial(composed)
+    with suppress(TsdistillError):  # which may be what failed
+        apply_trial(composed)
     failure = {"id": _failure_id(composed), **_identity(composed), "error": " ".join(error.split())}
     write_failure(Path(composed.out), failure["dataset"], failure["id"], failure)
 
@@ -85,8 +88,6 @@ def _identity(composed: DictConfig) -> dict[str, Any]:
 
     A dataset that is named by its file alone has no name yet: the record's own then takes its place.
     """
-    method = OmegaConf.to_container(composed.method, resolve=True)
-    windowed = any("windows" in stage.needs for stage in build_stages(method))  # type: ignore[arg-type]
     return {
         "dataset": composed.dataset.get("name") or "unnamed",
         "method": composed.method.name,
@@ -94,9 +95,18 @@ def _identity(composed: DictConfig) -> dict[str, Any]:
         "student": composed.student.name,
         "seed": composed.seed,
         "trial": composed.trial,
-        "settings": recorded_settings(composed, () if windowed else ("saliency",)),
+        "settings": recorded_settings(composed, () if _windowed(composed) else ("saliency",)),
         "grid_keys": grid_keys(composed.method),
     }
+
+
+def _windowed(composed: DictConfig) -> bool:
+    """Whether the saliency settings bear on a run; of a method that cannot be built, they may."""
+    method = OmegaConf.to_container(composed.method, resolve=True)
+    try:
+        return any("windows" in stage.needs for stage in build_stages(method))  # type: ignore[arg-type]
+    except TsdistillError:
+        return True
 
 
 @dataclass(frozen=True)
