@@ -156,18 +156,18 @@ class TeacherTaskConf(BaseConf):
     teacher: TeacherConf = field(default_factory=TeacherConf)
     saliency: SaliencyConf = field(default_factory=SaliencyConf)
     hardware: HardwareConf = field(default_factory=HardwareConf)
-    retrain: bool = False
 
 
 @dataclass
 class DistillConf(TeacherTaskConf):
-    """``tsdistill distill``: one student under one method."""
+    """``tsdistill distill``: one student under one method; ``retrain`` replaces a record that is there."""
 
     student: StudentConf = field(default_factory=StudentConf)
     method: Any = MISSING
     training: TrainingConf = field(default_factory=TrainingConf)
     seed: int = 0
     trial: int = 0
+    retrain: bool = False
 
 
 @dataclass
