@@ -160,6 +160,8 @@ class _Best:
             return
         seen = _monitored(values, self.settings.monitor)
         higher = self.settings.monitor in HIGHER_IS_BETTER
+        if math.isnan(seen):  # against which nothing would ever be better
+            return
         if self.value is None or (seen > self.value if higher else seen < self.value):
             self.value, self.epoch = seen, epoch
             self.weights = {name: tensor.detach().clone() for name, tensor in task.state_dict().items()}
@@ -225,6 +227,11 @@ def _build_scheduler(
 ) -> LRScheduler | ReduceLROnPlateau | None:
     if not settings.scheduler:
         return None
+    if not isinstance(settings.scheduler, Mapping):
+        raise TsdistillError(
+            f"training.scheduler={settings.scheduler!r} is no scheduler's settings; "
+            "choose one by scheduler@training.scheduler=cosine"
+        )
     node = dict(settings.scheduler)
     check_target(node, "training.scheduler", supplied=("optimizer",))
     found = locate(node.pop("_target_"), "training.scheduler")
@@ -247,7 +254,7 @@ def _step_by_epoch(
 def _monitored(values: Mapping[str, float], monitor: str) -> float:
     name = "train/loss" if monitor == TRAIN_LOSS else monitor
     if name not in values:
-        known = [key for key in values if not key.startswith("train/")] + [TRAIN_LOSS]
+        known = [key for key in values if not key.startswith("train/")] + [TRAIN_LOSS, *HIGHER_IS_BETTER]
         raise TsdistillError(f"training.monitor={monitor} is not measured here; {nearest(monitor, known)}")
     return values[name]
 
