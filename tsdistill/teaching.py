@@ -219,7 +219,7 @@ def pool_logits(
             chosen = None if taken.channels is None else taken.channels.to(device)
             taken = Draws(taken.starts.to(device), taken.references.to(device), chosen)
             windows = cut_windows(taken, references, window)
-            answers = perturbed_logits(model, batch.x, windows, batch.lengths).float().cpu()
+            answers = perturbed_logits(model, batch.x, windows, batch.lengths).cpu()
             if found is None:
                 found = torch.empty(N, P, answers.shape[-1])
             found[first : first + len(some), left : left + span.shape[1]] = answers

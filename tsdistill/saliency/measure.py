@@ -44,7 +44,7 @@ def window_saliency(clean: Tensor, perturbed: Tensor, tau: float, form: Form) ->
     divergence = terms.sum(dim=-1)
     if form == "root":
         # The floor keeps the gradient of the root finite where a window changes nothing.
-        return divergence.clamp_min(_EPS**2).sqrt()
+        return divergence.clamp_min(_EPS**2).sqrt().masked_fill(divergence <= _EPS**2, 0.0)
     return divergence
 
 

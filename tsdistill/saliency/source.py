@@ -101,5 +101,5 @@ class OnlineWindows:
 
 @torch.no_grad()
 def perturbed_logits(model: nn.Module, x: Tensor, windows: Windows, lengths: Tensor | None = None) -> Tensor:
-    """Logits of a frozen model on perturbed series: (B, M, K). The model must be in eval mode."""
-    return joint_logits(model, x, windows, lengths)[1]
+    """Logits of a frozen model on perturbed series: (B, M, K) float32. The model must be in eval mode."""
+    return joint_logits(model, x, windows, lengths)[1].float()
