@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -72,7 +73,7 @@ def html_table(table: Table) -> str:
     words = table.word_columns()
     key = "t-" + "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in table.key)
     heads = "".join(
-        f'<th scope="col"{_words(left)}><button type="button">{_text(name)}</button></th>'
+        f'<th scope="col"{_words(left)}><button type="button">{_breakable(name)}</button></th>'
         for name, left in zip(table.columns, words, strict=True)
     )
     body = "".join(_row(row, words) for row in table.rows)
@@ -112,6 +113,11 @@ def _figure(drawn: "Drawn") -> str:
 
 def _words(left: bool) -> str:
     return ' class="words"' if left else ""
+
+
+def _breakable(text: str) -> str:
+    """A heading that may be broken at its joints."""
+    return re.sub(r"([_.,=])", r"\1<wbr>", _text(text))
 
 
 def _text(text: str) -> str:
