@@ -11,6 +11,7 @@ from tsdistill.data.catalogue import (
     as_table,
     collection,
     describe_dataset,
+    download_collection,
     expand_collections,
     list_datasets,
 )
@@ -94,6 +95,15 @@ def test_the_listing(tmp_path):
     table = as_table(again)
     assert table[0]["length"] == "2-3" and table[0]["z-normalised"] == "no" and table[0]["gaps"] == "no"
     assert table[1]["train"] == "-" and set(table[1]) == set(table[0])
+
+
+@pytest.mark.parametrize("name", ["../Yoga", "/etc", "a/b"])
+def test_names_cannot_leave_their_folder(tmp_path, name):
+    root = local_root(tmp_path, "Yoga") / "UCRArchive_2018" / "Yoga"
+    assert list_datasets(root, tmp_path / "cache", [name])[0].source == "broken"
+    assert download_collection([name], root, tmp_path / "cache")[0].outcome == "failed"
+    with pytest.raises(TsdistillError, match="no path"):
+        describe_dataset(name, root, tmp_path / "cache")
 
 
 def test_gaps_are_counted(tmp_path):

@@ -200,3 +200,9 @@ def test_values_beyond_float32_are_refused():
     part = RawPart.of(np.array([[1e39, 0.0], [1.0, 2.0]]), ["a", "b"])
     with pytest.raises(TsdistillError, match="too large for float32"):
         preprocess(RawDataset("toy", part, part, "memory"), Preprocessing())
+
+
+def test_labels_that_are_too_few_are_refused():
+    part = RawPart.of(np.zeros((3, 4)), ["a", "b"])
+    with pytest.raises(TsdistillError, match="the train part has 3 series, 3 lengths and 2 labels"):
+        preprocess(RawDataset("toy", part, part, "memory"), Preprocessing())

@@ -106,7 +106,11 @@ def find_here(name: str, data_root: Path | None, cache: Path) -> Found | None:
         name: the set's present name; files under an old name are found too.
         data_root: root of the user's local data, or None.
         cache: folder for downloads.
+
+    Raises:
+        TsdistillError: the name could lead out of a folder, or the set's folder is incomplete.
     """
+    check_name(name)
     for place, root, folders in _places(data_root, cache):
         for alias in (name, *names.old_names(name)):
             if files := find_pair(root, folders, alias):

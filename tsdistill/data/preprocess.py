@@ -86,7 +86,9 @@ def preprocess(raw: RawDataset, how: Preprocessing) -> TimeSeriesDataset:
     test = Part(x_test, y_test, true_lengths[1])
     for name, part in (("train", train), ("test", test)):
         if not np.isfinite(part.x).all():
-            raise TsdistillError(f"{raw.name}: the {name} part holds values too large for float32")
+            raise TsdistillError(
+                f"{raw.name}: the {name} part holds values infinite or too large for float32"
+            )
     return TimeSeriesDataset(
         name=raw.name,
         train=train,
@@ -102,6 +104,11 @@ def _check_parts(raw: RawDataset) -> None:
     for name, part in (("train", raw.train), ("test", raw.test)):
         if not len(part):
             raise TsdistillError(f"{raw.name}: the {name} part holds no series")
+        if not len(part.labels) == len(part.values) == len(part.lengths):
+            raise TsdistillError(
+                f"{raw.name}: the {name} part has {len(part.values)} series, {len(part.lengths)} lengths "
+                f"and {len(part.labels)} labels"
+            )
     train, test = raw.train.values.shape[1], raw.test.values.shape[1]
     if train != test:
         raise TsdistillError(f"{raw.name}: the training part has {train} channels, the test part {test}")
