@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types tests benchmark published five-sets clean
+.PHONY: help setup demo test lint types tests benchmark five-sets architectures published clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,12 @@ benchmark: $(READY)  ## speed against the stated yardsticks; BASE=old.json shows
 
 five-sets: $(READY)  ## the README's table; needs TSDISTILL_DATA
 	$(BIN)/tsdistill distill experiment=five_sets out=$(OUT)
+	$(BIN)/tsdistill report out=$(OUT)
+
+architectures: $(READY)  ## TSD with other architectures on either side; needs TSDISTILL_DATA
+	$(BIN)/tsdistill distill experiment=architectures teacher=lstm student=fcn_8 out=$(OUT)
+	$(BIN)/tsdistill distill experiment=architectures teacher=resnet student=lstm_8 out=$(OUT)
+	$(BIN)/tsdistill distill experiment=architectures teacher=inception student=gru_8 out=$(OUT)
 	$(BIN)/tsdistill report out=$(OUT)
 
 published: $(READY)  ## our CNNs against published accuracies; needs TSDISTILL_DATA with published/
