@@ -14,6 +14,7 @@ from tsdistill.data.catalogue import (
     download_collection,
     list_datasets,
 )
+from tsdistill.data.names import COLLECTIONS, modern_name
 
 _SOURCES = {"local folder": "local", "bundled with sktime": "sktime", "downloaded before": "fetched"}
 
@@ -37,6 +38,9 @@ def show_datasets(conf: DatasetsConf) -> int:
     which = None if conf.collection is None else collection(conf.collection.removeprefix("@"), root)
     rows = list_datasets(root, cache, which)
     console.print(_table(rows))
+    for row in rows:
+        if row.problem:
+            say(f"{row.name} is broken: {row.problem}")
     say(
         f"{len(rows)} sets; collection=paper, ucr128, ucr112, uea30, uea26, bundled or local lists others; "
         "in a sweep: dataset.name=@paper"
@@ -69,8 +73,7 @@ def _length(row: DatasetRow) -> str:
 
 
 def _describe(name: str, root: Path | None, cache: Path, pictures: Path) -> None:
-    found = describe_dataset(name, root, cache)
-    picture = pictures / f"{found.row.name}.png"
+    picture = pictures / f"{modern_name(name)[0]}.png"
     found = describe_dataset(name, root, cache, picture)
     console.print(_table([found.row]))
     say(f"from {found.source}")
@@ -82,7 +85,9 @@ def _describe(name: str, root: Path | None, cache: Path, pictures: Path) -> None
 
 
 def _fetch(which: str, root: Path | None, cache: Path) -> int:
-    fetched = download_collection([f"@{which.removeprefix('@')}"], root, cache)
+    """Fetch sets and collections, named with commas between them."""
+    named = [item.strip().removeprefix("@") for item in which.split(",")]
+    fetched = download_collection([f"@{n}" if n in COLLECTIONS else n for n in named], root, cache)
     for one in fetched:
         say(f"{one.name}: {one.outcome}{': ' + one.reason if one.reason else ''}")
     failed = sum(one.outcome == "failed" for one in fetched)
