@@ -16,7 +16,8 @@ from tsdistill.data.catalogue import (
 )
 from tsdistill.data.names import COLLECTIONS, modern_name
 
-_SOURCES = {"local folder": "local", "bundled with sktime": "sktime", "downloaded before": "fetched"}
+_SOURCES = {"local": "local", "bundled": "sktime", "downloaded": "fetched"}
+"""What the first word of a source is called in the table."""
 
 
 def show_datasets(conf: DatasetsConf) -> int:
@@ -54,7 +55,7 @@ def _table(rows: list[DatasetRow]) -> Table:
     for head in heads:
         table.add_column(head, justify="left" if head in ("set", "source") else "right", no_wrap=True)
     for row in rows:
-        cells = [escape(row.name), escape(_SOURCES.get(row.source, row.source))]
+        cells = [escape(row.name), _SOURCES.get(row.source.split()[0], escape(row.source))]
         cells += [_number(v) for v in (row.train, row.test, row.channels)]
         cells += [_length(row), _number(row.classes), _number(row.gaps)]
         cells.append("" if row.z_normalised is None else "yes" if row.z_normalised else "no")
