@@ -1,8 +1,10 @@
 """The written report: values by hand, all formats, the same bytes every time."""
 
 import io
+import json
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -26,12 +28,12 @@ def sweep(record, failure, stored):
 
 def _printed(out, **options):
     console = Console(file=io.StringIO(), width=100)
-    write_report(out, console=console, **options)
+    write_report(out, console=console, **{"figures": False} | options)
     return console.file.getvalue()
 
 
 def test_means_and_deviations_by_hand(sweep):
-    folder = write_report(sweep()).folder
+    folder = write_report(sweep(), figures=False).folder
     table = pd.read_csv(folder / "table.csv").set_index(["dataset", "variant"])
     assert table.loc[("CBF", "none"), "average_precision"] == pytest.approx(0.52)
     assert table.loc[("CBF", "none"), "average_precision_std"] == pytest.approx(0.01)
@@ -56,7 +58,7 @@ def test_the_terminal_shows_the_means_the_marks_and_the_failures_within_100_colu
 
 def test_selection_on_test_is_labelled_in_every_table_and_kept_apart(sweep):
     out = sweep()
-    text = _printed(out, select="test")
+    text = _printed(out, select="test", figures=True)
     assert text.count("selected on TEST") == 4
     assert "selected on validation" not in text
     folder = out / "report_test"
@@ -75,7 +77,7 @@ def test_the_same_records_give_the_same_bytes(sweep):
 
 
 def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
-    folder = write_report(sweep("a|b_<i>&$%")).folder
+    folder = write_report(sweep("a|b_<i>&$%"), figures=False).folder
     markdown = (folder / "report.md").read_text()
     assert "a\\|b\\_&lt;i&gt;&amp;$%" in markdown
     assert "**0.820** ± 0.010" in markdown
@@ -101,6 +103,56 @@ def test_several_pairs_have_tables_of_their_own(record, stored):
     text = _printed(out)
     assert "AP, fcn → gru" in text
     assert "AP, fcn → lstm_8" in text
+
+
+def test_parquet_holds_one_row_a_run(sweep):
+    pytest.importorskip("pyarrow")
+    result = write_report(sweep(), figures=False)
+    written = pd.read_parquet(result.folder / "runs.parquet")
+    assert len(written) == result.runs + result.failed == 12
+    assert written["chosen"].sum() == 11
+    assert set(written["setting.method.lam"]) == {"1.0"}
+
+
+def test_without_pyarrow_parquet_is_left_out_and_said_so(sweep, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = write_report(sweep(), figures=False)
+    assert not (result.folder / "runs.parquet").exists()
+    assert any("tsdistill[parquet]" in note for note in result.notes)
+
+
+def test_all_statistics_are_in_one_json_file(sweep):
+    folder = write_report(sweep(), figures=False, reference="none").folder
+    found = json.loads((folder / "statistics.json").read_text())
+    assert found["selection"] == "selected on validation"
+    first = found["statistics"][0]
+    assert (first["metric"], first["reference"], first["datasets"]) == (
+        "average_precision",
+        "none",
+        ["CBF", "GunPoint"],
+    )
+    against = first["against_reference"][0]
+    assert (against["other"], against["wins"], against["losses"], against["p_smallest"]) == ("tsd", 0, 2, 0.5)
+
+
+def test_thousands_of_records_take_seconds(record, stored):
+    records = [
+        record(
+            f"Set{at:02d}",
+            method,
+            seed,
+            trial,
+            settings={"method.lam": float(trial)} | {f"k{i}": i for i in range(40)},
+        )
+        for at in range(25)
+        for method in ("none", "kd", "tsd", "tsd_kd")
+        for seed in range(4)
+        for trial in range(3)
+    ]
+    out = stored(records)
+    start = time.perf_counter()
+    assert write_report(out, figures=False).runs == len(records) == 1200
+    assert time.perf_counter() - start < 10
 
 
 def test_importing_the_room_is_light():

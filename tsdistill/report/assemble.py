@@ -137,4 +137,5 @@ def _pair_tables(
     summary = summary_table(means, pair, here["dataset"].nunique(), label, differing)
     counts = counts_table(means, pair, label)
     tests = [statistics_table(each, pair, label) for each in found.values() if len(each.datasets) > 1]
-    return [metrics[0], summary, counts, *tests[:1]], [summary, *metrics, *tests, counts]
+    first, *others = metrics
+    return [first, summary, counts, *tests[:1]], [summary, first, *tests[:1], counts, *others, *tests[1:]]

@@ -1,6 +1,10 @@
 """Which trial of a grid stands for a method on a data set: chosen at report time, from stored runs."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from tsdistill.report.records import ROW
@@ -12,6 +16,8 @@ Select = Literal["validation", "test"]
 
 MONITOR = "average_precision"
 TIE_BREAKER = "nll"
+
+_Run = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,57 +52,73 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
     """
     import pandas as pd
 
-    seeds = sorted(runs["seed"].unique())
     needed = [*ROW, "id", "status", "seed", "trial", "config", "flags", "has_validation"]
-    measured = [name for name in (f"{by}.{MONITOR}", f"{by}.{TIE_BREAKER}") if name in runs]
-    choices, kept = [], []
-    for key, group in runs[[*needed, *measured]].groupby(ROW, sort=True):
-        ok = group[group["status"] == "ok"].drop_duplicates(["config", "seed"])
-        chosen, decided = _choose(ok, by)
-        members = ok[ok["config"] == chosen] if chosen is not None else ok
-        kept += list(members["id"])
-        choices.append(
-            dict(zip(ROW, key, strict=True)) | _account(group, ok, members, len(seeds)) | {"decided": decided}
-        )
-    chosen_runs = runs[runs["id"].isin(kept)].reset_index(drop=True)
-    return Selection(chosen_runs, pd.DataFrame(choices))
+    slim = runs[needed].assign(score=runs.get(f"{by}.{MONITOR}"), loss=runs.get(f"{by}.{TIE_BREAKER}"))
+    seeds = slim["seed"].nunique()
+    groups: dict[tuple[str, ...], list[_Run]] = defaultdict(list)
+    for run in slim.to_dict("records"):
+        groups[tuple(run[key] for key in ROW)].append(run)
+    choices, kept = [], set()
+    for key in sorted(groups):
+        trials = _finished(groups[key])
+        chosen, decided = _choose(trials, by)
+        members = trials.get(chosen, [])
+        kept |= {run["id"] for run in members}
+        account = _account(groups[key], trials, members, seeds)
+        choices.append({**dict(zip(ROW, key, strict=True)), **account, "decided": decided})
+    return Selection(runs[runs["id"].isin(kept)].reset_index(drop=True), pd.DataFrame(choices))
 
 
-def _choose(ok: "pd.DataFrame", by: Select) -> tuple[str | None, str]:
-    if ok.empty:
-        return None, "failed"
-    trials = ok.groupby("config").agg(trial=("trial", "min"), seeds=("seed", "nunique"))
-    validated = bool(ok["has_validation"].all())
-    if by == "validation" and not validated:
-        return str(trials["trial"].idxmin()), "default"
-    trials = trials[trials["seeds"] == trials["seeds"].max()]
-    means = ok.groupby("config")[[f"{by}.{MONITOR}", f"{by}.{TIE_BREAKER}"]].mean().round(12)
-    ranked = trials.join(means).reset_index()
-    ranked = ranked.sort_values(
-        [f"{by}.{MONITOR}", f"{by}.{TIE_BREAKER}", "trial"], ascending=[False, True, True], na_position="last"
-    )
-    best = ranked[f"{by}.{MONITOR}"]
-    tied = int((best == best.iloc[0]).sum()) > 1
-    if len(ranked) == 1:
-        return str(ranked["config"].iloc[0]), "only trial"
-    return str(ranked["config"].iloc[0]), f"{by}, tie" if tied else by
+def _finished(runs: Sequence[_Run]) -> dict[str, list[_Run]]:
+    """Finished runs by trial; of two with one seed the first stands."""
+    trials: dict[str, dict[int, _Run]] = defaultdict(dict)
+    for run in runs:
+        if run["status"] == "ok":
+            trials[run["config"]].setdefault(run["seed"], run)
+    return {config: list(by_seed.values()) for config, by_seed in trials.items()}
+
+
+def _choose(trials: Mapping[str, Sequence[_Run]], by: Select) -> tuple[str, str]:
+    if not trials:
+        return "", "failed"
+    number = {config: min(run["trial"] for run in runs) for config, runs in trials.items()}
+    default = min(trials, key=lambda config: (number[config], config))
+    if by == "validation" and not all(run["has_validation"] for runs in trials.values() for run in runs):
+        return default, "default"
+    if len(trials) == 1:
+        return default, "only trial"
+    most = max(map(len, trials.values()))
+    covered = [config for config, runs in trials.items() if len(runs) == most]
+    scores = {config: _mean([run["score"] for run in trials[config]], worst=-inf) for config in covered}
+    losses = {config: _mean([run["loss"] for run in trials[config]], worst=inf) for config in covered}
+    best = min(covered, key=lambda config: (-scores[config], losses[config], number[config], config))
+    tied = list(scores.values()).count(scores[best]) > 1
+    return best, f"{by}, tie" if tied else by
+
+
+def _mean(values: Sequence[float], worst: float) -> float:
+    """Mean of the defined values, rounded so that means equal but for rounding tie."""
+    defined = [value for value in values if value == value]
+    return round(fmean(defined), 12) if defined else worst
 
 
 def _account(
-    group: "pd.DataFrame", ok: "pd.DataFrame", members: "pd.DataFrame", expected_seeds: int
+    runs: Sequence[_Run], trials: Mapping[str, Sequence[_Run]], members: Sequence[_Run], seeds: int
 ) -> dict[str, Any]:
-    failed = group[group["status"] == "failed"]
-    trials = group["config"].nunique()
+    finished = [run for group in trials.values() for run in group]
+    failed = {(run["config"], run["seed"]) for run in runs if run["status"] == "failed"}
+    failed -= {(run["config"], run["seed"]) for run in finished}
+    tried = len({run["config"] for run in runs})
     return {
-        "trial": int(members["trial"].min()) if len(members) else -1,
-        "config": str(members["config"].iloc[0]) if len(members) else "",
-        "trials": int(trials),
-        "runs": len(ok),
-        "expected": expected_seeds,
+        "trial": min((run["trial"] for run in members), default=-1),
+        "config": members[0]["config"] if members else "",
+        "trials": tried,
+        "runs": len(finished),
+        "expected": seeds,
         "seeds": len(members),
         "failed": len(failed),
-        "collapsed": int(ok["flags"].map(lambda flags: "collapsed" in flags).sum()),
-        "collapsed_chosen": int(members["flags"].map(lambda flags: "collapsed" in flags).sum()),
-        "missing": int(trials * expected_seeds - len(ok) - len(failed.drop_duplicates(["config", "seed"]))),
-        "no_validation": bool(len(ok) and not ok["has_validation"].all()),
+        "collapsed": sum("collapsed" in run["flags"] for run in finished),
+        "collapsed_chosen": sum("collapsed" in run["flags"] for run in members),
+        "missing": tried * seeds - len(finished) - len(failed),
+        "no_validation": not all(run["has_validation"] for run in finished),
     }

@@ -98,6 +98,7 @@ def metric_table(
         significant: variants that differ from the reference over data sets.
     """
     rows, means = _of_pair(rows, pair), _of_pair(means, pair)
+    means = means[means[metric].notna() | (means["method"] != TEACHER)]
     variants = list(means["variant"])
     cells = {(row["dataset"], row["variant"]): row for row in rows.to_dict("records")}
     datasets = sorted(rows["dataset"].unique())
