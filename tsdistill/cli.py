@@ -114,14 +114,24 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
 
 
 def _expand(command: str, words: Sequence[str]) -> list[str]:
-    """Write out what Hydra has no word for: collections of sets in a sweep, and the set to show."""
+    """Write out what Hydra has no word for: collections in a sweep, the set to show, the runs to read."""
     from tsdistill.data.catalogue import expand_collections
 
     if command == "datasets":
         return [word if "=" in word or word.startswith("-") else f"name={word}" for word in words]
+    if command not in COMPOSING:
+        return [_restriction(word) for word in words]
     roots = [word.partition("=")[2] for word in words if word.startswith("data_root=")]
     root = roots[-1] if roots else os.environ.get("TSDISTILL_DATA")
     return expand_collections(words, Path(root) if root else None)
+
+
+def _restriction(word: str) -> str:
+    """``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice."""
+    name, equals, value = word.partition("=")
+    if not equals or name not in ("dataset", "method", "teacher", "student"):
+        return word
+    return f"only.{name}=[{value.strip('[]')}]"
 
 
 def _refuse(message: str) -> int:
@@ -154,7 +164,7 @@ def _report(conf: Any) -> None:
     from tsdistill.console import console
     from tsdistill.report.write import write_report
 
-    filters = {name: conf[name] for name in ("dataset", "method", "teacher", "student") if conf[name]}
+    filters = {name: list(wanted) for name, wanted in conf.only.items() if wanted}
     write_report(Path(conf.out), conf.select.value, filters, console)
 
 
@@ -193,6 +203,9 @@ def _datasets(conf: Any) -> None:
     if show_datasets(settings):
         raise TsdistillError("some sets could not be fetched; the same command goes on with those")
 
+
+COMPOSING = ("train-teacher", "distill")
+"""Commands that compose an experiment; the others read what these stored."""
 
 TASKS: dict[str, Callable[[Any], None]] = {
     "train-teacher": _train_teacher,

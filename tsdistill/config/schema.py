@@ -171,14 +171,24 @@ class DistillConf(TeacherTaskConf):
 
 
 @dataclass
+class OnlyConf:
+    """Restricts what is read to stored runs of these names; each a list, null keeps all.
+
+    On the command line ``dataset=A,B`` stands for ``only.dataset=[A,B]``.
+    """
+
+    dataset: list[str] | None = None
+    method: list[str] | None = None
+    teacher: list[str] | None = None
+    student: list[str] | None = None
+
+
+@dataclass
 class ReportConf(BaseConf):
-    """``tsdistill report``; ``dataset``, ``method``, ``teacher``, ``student`` restrict it to those named."""
+    """``tsdistill report``."""
 
     select: Selection = Selection.validation
-    dataset: Any = None
-    method: Any = None
-    teacher: Any = None
-    student: Any = None
+    only: OnlyConf = field(default_factory=OnlyConf)
 
 
 @dataclass
