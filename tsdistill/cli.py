@@ -85,6 +85,9 @@ def run(command: str, overrides: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 130
+    except BrokenPipeError:  # whoever read our output has seen enough; stay silent at exit too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (TsdistillError, OSError, *CONFIG_ERRORS) as error:
         if debug:
             raise
