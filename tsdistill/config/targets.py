@@ -53,7 +53,7 @@ def check_target(node: Mapping[str, Any], path: str, supplied: Collection[str] =
     """
     found = locate(node.get("_target_"), path)
     signature = inspect.signature(found)
-    hints = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    hints = _hints(found)
     settings = {k: v for k, v in node.items() if not (k.startswith("_") and k.endswith("_"))}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     known = [n for n, p in signature.parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
@@ -78,6 +78,14 @@ def check_target(node: Mapping[str, Any], path: str, supplied: Collection[str] =
 def takes(found: Callable[..., Any], name: str) -> bool:
     """Say whether a callable has a parameter of that name."""
     return name in inspect.signature(found).parameters
+
+
+def _hints(found: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of a callable; none where they name what is imported for type checkers alone."""
+    try:
+        return get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    except NameError:
+        return {}
 
 
 def _fits(value: object, hint: Any) -> bool:
