@@ -60,10 +60,10 @@ def test_sequences_reach_the_model_as_plain_lists():
 @pytest.mark.parametrize(
     ("conf", "answer"),
     [
-        ({"_target_": "users_own.Liner"}, "has no class Liner; did you mean 'Linear'"),
+        ({"_target_": "users_own.Liner"}, "has no 'Liner'; did you mean 'Linear'"),
         ({"_target_": "users_own.broken"}, "users_own.broken cannot be built: RuntimeError: no luck"),
         ({"_target_": "users_own.no_module"}, "gives a int; it must give a torch.nn.Module"),
-        ({"_target_": "nowhere.Net"}, "cannot import nowhere: ModuleNotFoundError"),
+        ({"_target_": "nowhere.Net"}, "cannot import nowhere .ModuleNotFoundError"),
         ({"_target_": "Net"}, "write package.module.ClassName"),
         ({"_target_": "users_own.Linear", "scal": 1}, "unexpected keyword argument 'scal'"),
         ({"_target_": "tsdistill.models.recurrent.LSTM", "hidden": 0}, "hidden_size"),

@@ -28,8 +28,9 @@ def locate(target: object, path: str) -> Callable[..., Any]:
     try:
         module = import_module(module_name)
     except Exception as error:  # a user's own module may fail in any way
+        advice = "; is its folder on PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
         raise TsdistillError(
-            f"{path}._target_={target}: cannot import {module_name} ({type(error).__name__}: {error})"
+            f"{path}._target_={target}: cannot import {module_name} ({type(error).__name__}: {error}){advice}"
         ) from error
     found = getattr(module, name, None)
     if not callable(found):

@@ -1,15 +1,14 @@
 """From a configuration to a model, and what others ask of any model."""
 
-import inspect
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from tsdistill.errors import TsdistillError, nearest
+from tsdistill.config.targets import locate, takes
+from tsdistill.errors import TsdistillError
 
 
 def build_model(conf: Mapping[str, Any], channels: int, classes: int, length: int) -> nn.Module:
@@ -29,9 +28,9 @@ def build_model(conf: Mapping[str, Any], channels: int, classes: int, length: in
     """
     target = str(conf["_target_"])
     sizes = {"in_channels": channels, "n_classes": classes}
-    found = _locate(target)
+    found = locate(target, "model")
     try:
-        if "series_length" in inspect.signature(found).parameters:
+        if takes(found, "series_length"):
             sizes["series_length"] = length
         model = instantiate(dict(conf), _convert_="all", **sizes)
     except Exception as error:  # whatever a user's constructor may raise
@@ -43,26 +42,6 @@ def build_model(conf: Mapping[str, Any], channels: int, classes: int, length: in
     return model
 
 
-def _locate(target: str) -> Callable[..., Any]:
-    """Import what ``package.module.Name`` stands for."""
-    module_name, _, name = target.rpartition(".")
-    if not module_name:
-        raise TsdistillError(f"model target '{target}' is no import path: write package.module.ClassName")
-    try:
-        module = import_module(module_name)
-    except Exception as error:  # a user's module may fail in any way
-        raise TsdistillError(
-            f"model {target}: cannot import {module_name}: {type(error).__name__}: {error}"
-        ) from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        classes = [
-            key for key, value in vars(module).items() if getattr(value, "__module__", "") == module_name
-        ]
-        raise TsdistillError(f"model {target}: {module_name} has no class {name}; {nearest(name, classes)}")
-    return found  # type: ignore[no-any-return]
-
-
 def count_parameters(model: nn.Module) -> int:
     """Count the trainable parameters of a model."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -70,4 +49,4 @@ def count_parameters(model: nn.Module) -> int:
 
 def takes_lengths(model: nn.Module) -> bool:
     """Say whether a model's ``forward`` takes the true lengths of padded series."""
-    return "lengths" in inspect.signature(model.forward).parameters
+    return takes(model.forward, "lengths")
