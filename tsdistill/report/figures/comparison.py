@@ -188,6 +188,7 @@ def one_against_another(
             both[each.other], both[each.method], s=18, color=look.colour, marker=look.marker, alpha=0.85
         )
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
+        axes.locator_params(nbins=4)
         axes.set_xlabel(f"{wrapped(palette[each.other].label, 28)}, {metric}")
         axes.set_ylabel(f"{wrapped(palette[each.method].label, 28)}, {metric}")
         record = f"{each.wins} wins, {each.ties} ties, {each.losses} losses\nHolm {_p(each.p_holm)}"

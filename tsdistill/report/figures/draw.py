@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-MOST_DATASETS = 3
+MOST_DATASETS = 2
 """So many data sets have learning curves drawn; narrow the report to see those of others."""
 
 _Named = tuple[str, str, "Figure | None"]

@@ -80,14 +80,14 @@ def _short_names(variants: Sequence[str]) -> dict[str, str]:
 
 def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with plain numbers: at 1, 2 and 5 where it is short."""
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator, StrMethodFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
-    low, high = sorted(axis.get_view_interval())
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,)))
     axis.set_major_formatter(EngFormatter(sep="") if which == "x" else StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def wrapped(name: str, width: int = 22) -> str:

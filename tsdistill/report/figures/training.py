@@ -82,6 +82,7 @@ def _curve_panel(axes: "Axes", seeds: Sequence[Curves], colours: Mapping[str, st
         for boundary in list(start.values())[1:]:
             axes.axvline(boundary, color="#999999", linewidth=0.8, linestyle=":")
     axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True, nbins=4)
     if positive:
         logarithmic(axes, "y")
     axes.grid(visible=True)
@@ -155,7 +156,8 @@ def _reliability_panel(axes: "Axes", seeds: Sequence[tuple["np.ndarray", "np.nda
     axes.plot(mean_confidence, accuracy, color=colour, marker="o", markersize=3.5, linewidth=1.2)
     gap = float((counts[held] / counts.sum() * np.abs(accuracy - mean_confidence)).sum())
     axes.text(0.04, 0.96, f"ECE {gap:.3f}", va="top", fontsize=7.5, transform=axes.transAxes)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
+    axes.set(xlim=(0, 1), ylim=(-0.03, 1.03), xlabel="confidence", ylabel="accuracy")
+    axes.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
 
 
 def _softmax(logits: "np.ndarray") -> "np.ndarray":

@@ -1,0 +1,168 @@
+"""Figures: what they draw, that nothing leaves the page, that they are the same every time."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from tsdistill.report.assemble import assemble
+from tsdistill.report.figures.comparison import comparison_matrix, critical_difference, one_against_another
+from tsdistill.report.figures.draw import draw_all
+from tsdistill.report.figures.style import COLOURS, looks, save, style, wrapped
+from tsdistill.report.figures.training import learning_curves, reliability
+from tsdistill.report.figures.trends import against_noise, against_parameters
+from tsdistill.report.statistics import compare_methods
+from tsdistill.store.records import run_folder
+
+LONG = "tsd [saliency.perturbations=50, student.model.layers=[8, 8], training.lr=0.005]"
+
+
+@pytest.fixture
+def compared():
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.4, 0.7, 12)
+    names = {"none": 0.0, "kd": 0.01, "tsd": 0.2, LONG: 0.15}
+    scores = pd.DataFrame({name: base + gain + rng.normal(0, 0.03, 12) for name, gain in names.items()})
+    scores.index = [f"Set{at}" for at in range(12)]
+    return scores, compare_methods(scores, "average_precision", "tsd"), looks(list(names))
+
+
+def _texts(figure):
+    return [text for text in figure.findobj(lambda each: hasattr(each, "get_text")) if text.get_text()]
+
+
+def test_the_rank_diagram_names_every_method_with_its_rank_and_hides_none(compared):
+    _, statistics, palette = compared
+    with style():
+        figure = critical_difference(statistics, palette, "title")
+        figure.draw_without_rendering()
+        labels = [text for text in _texts(figure) if "(" in text.get_text() and text.get_visible()]
+        shown = " ".join(text.get_text() for text in labels)
+        assert all(f"({rank:.2f})" in shown for rank in statistics.ranks.values())
+        boxes = [text.get_window_extent() for text in labels]
+        assert not [1 for at, box in enumerate(boxes) for other in boxes[at + 1 :] if box.overlaps(other)]
+
+
+def test_the_matrix_holds_each_difference_with_both_signs(compared):
+    scores, statistics, palette = compared
+    with style():
+        shown = " ".join(text.get_text() for text in _texts(comparison_matrix(statistics, palette, "title")))
+    difference = float((scores["tsd"] - scores["none"]).mean())
+    assert f"{difference:+.3f}\n12 / 0 / 0\np < 0.001" in shown
+    assert f"{-difference:+.3f}\n0 / 0 / 12\np < 0.001" in shown
+
+
+def test_the_scatter_has_a_dot_for_each_data_set(compared):
+    scores, statistics, palette = compared
+    with style():
+        figure = one_against_another(scores, statistics, "AP", palette, "title")
+    assert len(figure.axes) == 3
+    dots = figure.axes[0].collections[0].get_offsets()
+    other = statistics.against_reference[0].other
+    assert np.allclose(dots, scores[[other, "tsd"]].to_numpy())
+
+
+def test_a_saved_figure_is_the_same_every_time_and_dollars_are_no_formulas(compared, tmp_path):
+    _, statistics, palette = compared
+    found = []
+    for at in range(2):
+        with style():
+            figure = critical_difference(statistics, palette, wrapped("$x^2$ & $", 40))
+            found.append([path.read_bytes() for path in save(figure, tmp_path / str(at), "ranks")])
+    assert found[0] == found[1]
+
+
+def test_names_are_broken_at_their_joints_and_shortened_where_they_stay_apart():
+    assert wrapped("tsd_shuffled_across", 13) == "tsd_shuffled_\nacross"
+    assert wrapped("x" * 30, 10) == "\n".join(["x" * 10] * 3)
+    assert looks(["tsd [a.b.m=1]", "tsd [a.b.m=2]"])["tsd [a.b.m=1]"].label == "tsd [m=1]"
+    alike = looks(["tsd [a.m=1]", "tsd [b.m=1]"])
+    assert [look.label for look in alike.values()][1:] == ["tsd [a.m=1]", "tsd [b.m=1]"]
+
+
+def test_no_two_methods_look_alike():
+    palette = looks([f"m{at}" for at in range(3 * len(COLOURS))])
+    assert len({(look.colour, look.marker, look.line) for look in palette.values()}) == len(palette)
+
+
+def _stored_run(out, record, method, seed):
+    rng = np.random.default_rng(seed)
+    run = record("CBF", method, seed, **{f"agreement_snr{ratio}": 0.5 + ratio / 100 for ratio in (0, 10, 20)})
+    folder = run_folder(out, "CBF", run["id"])
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps(run))
+    (folder / "timing.json").write_text("{}")
+    lines = [
+        f"train,{epoch},{name},{1 / epoch}"
+        for epoch in range(1, 6)
+        for name in ("train/loss", "train/ce", "ce")
+    ]
+    (folder / "curve.csv").write_text("\n".join(["stage,epoch,name,value", *lines]) + "\n")
+    y = rng.integers(0, 2, 50)
+    logits = np.stack([-y, y], axis=1).astype("float32")
+    save_file({"test": logits, "teacher_test": 9 * logits, "y_test": y}, str(folder / "logits.safetensors"))
+
+
+@pytest.fixture
+def report(record, tmp_path):
+    for method in ("none", "tsd"):
+        for seed in (1, 2):
+            _stored_run(tmp_path, record, method, seed)
+    return assemble(tmp_path, "validation", {}, None)
+
+
+def test_curves_have_a_panel_a_method_and_a_line_a_seed_and_part(report):
+    with style():
+        figure = learning_curves(report.selection.runs, looks(["none", "tsd"]), "title")
+    assert len(figure.axes) == 2
+    lines = figure.axes[0].get_lines()
+    assert sorted(line.get_label() for line in lines if not line.get_label().startswith("_")) == [
+        "ce",
+        "loss",
+    ]
+    assert len(lines) == 4
+    assert list(lines[0].get_ydata()) == [1 / epoch for epoch in range(1, 6)]
+
+
+def test_reliability_shows_the_teacher_and_the_gap_by_hand(report):
+    palette = looks(["none", "tsd"])
+    with style():
+        figure = reliability(report.selection.runs, palette, "title")
+    shown = [text.get_text() for text in _texts(figure)]
+    # the teacher is always right, so its gap is the mean of one minus its confidence
+    y = np.random.default_rng(1).integers(0, 2, 50)
+    gap = np.mean(1 - np.where(y == 1, 1 / (1 + np.exp(-18.0)), 0.5))
+    assert len(figure.axes) == 3
+    assert "teacher" in shown
+    assert f"ECE {gap:.3f}" in shown
+
+
+def test_noise_is_drawn_by_ratio_and_left_out_where_it_was_not_measured(report):
+    palette = looks(["none", "tsd"])
+    with style():
+        line = against_noise(report.selection.runs, palette, "title").axes[0].get_lines()[0]
+        without = report.selection.runs.drop(columns=[name for name in report.runs if "snr" in name])
+        assert against_noise(without, palette, "title") is None
+    assert list(line.get_xdata()) == [0, 10, 20]
+    assert list(line.get_ydata()) == pytest.approx([0.5, 0.6, 0.7])
+
+
+def test_size_is_on_a_log_axis_with_the_teacher(report):
+    with style():
+        figure = against_parameters(report.means, "fcn", looks(list(report.means["variant"])), "title")
+    assert figure.axes[0].get_xscale() == "log"
+    assert max(float(line.get_xdata()[0]) for line in figure.axes[0].get_lines()) > 1e5
+
+
+def test_every_figure_carries_the_selection_and_lies_in_three_formats(report, tmp_path):
+    drawn = draw_all(report, tmp_path / "figures")
+    assert {figure.title.split(",")[0] for figure in drawn} == {
+        "Agreement with the teacher under noise",
+        "Training loss by part",
+        "Reliability",
+        "Quality against size",
+    }
+    assert all("selected on validation" in figure.title for figure in drawn)
+    assert all({path.suffix for path in figure.files} == {".svg", ".pdf", ".png"} for figure in drawn)
