@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from tsdistill.config.resolve import apply_trial, grid_keys, recorded_settings
+from tsdistill.config.resolve import apply_trial, check_keys, grid_keys, recorded_settings
 from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
@@ -31,6 +31,7 @@ from tsdistill.training.loop import FitResult
 
 def train_teacher(composed: DictConfig) -> None:
     """``tsdistill train-teacher``: a teacher, its logits, its pool and its saliency maps."""
+    check_keys(composed)
     conf: TeacherTaskConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
     job = prepare(conf)
     teacher = best_teacher(job)
@@ -122,6 +123,7 @@ class _Run:
 
     @classmethod
     def of(cls, composed: DictConfig) -> "_Run":
+        check_keys(composed)
         conf: DistillConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
         stages = build_stages(conf.method)
         job = prepare(conf)

@@ -1,13 +1,14 @@
 """From a composed config to settings: trials of the grid, plain values, and what is kept in a record."""
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 import tsdistill
-from tsdistill.errors import TsdistillError
+from tsdistill.errors import TsdistillError, nearest
 
 UNRECORDED = ("out", "debug", "data_root", "retrain", "hardware", "seed", "trial", "hydra")
 """Settings that choose where and how, or stand in a record by themselves."""
@@ -18,6 +19,27 @@ def conf_folder() -> Path:
     package = Path(tsdistill.__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def check_keys(conf: DictConfig, path: str = "") -> None:
+    """Refuse settings that were added (``+key=value``) where the schema knows no such key.
+
+    Args:
+        conf: a composed config or one of its nodes.
+        path: the node's place, ending in a dot.
+
+    Raises:
+        TsdistillError: a key that nothing would read.
+    """
+    schema = OmegaConf.get_type(conf)
+    if schema is None or not is_dataclass(schema):
+        return  # an open node: its target's signature is its schema
+    known = [field.name for field in fields(schema)]
+    for key in map(str, conf):
+        if key not in known:
+            raise TsdistillError(f"{path}{key}: there is no such setting; {nearest(key, known)}")
+        if not OmegaConf.is_missing(conf, key) and isinstance(conf[key], DictConfig):
+            check_keys(conf[key], f"{path}{key}.")
 
 
 def apply_trial(conf: DictConfig) -> None:
