@@ -1,0 +1,53 @@
+"""What Hydra and OmegaConf complain of, in one line of ours."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from tsdistill.config.mistakes import CONFIG_ERRORS, explain
+from tsdistill.config.resolve import conf_folder
+from tsdistill.config.schema import register
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("method=tds", "method=tds: there is no such method; did you mean 'tsd'?"),
+        (
+            "scheduler@training.scheduler=cosinus",
+            "scheduler=cosinus: there is no such scheduler; did you mean 'cosine'?",
+        ),
+        (
+            "hardware=x",
+            "hardware=x: there is no such hardware; choose from: auto, cpu, cuda, mps",
+        ),
+        ("mehtod=tsd", "mehtod: there is no setting 'mehtod'; did you mean 'method'?"),
+        ("training.lrr=1", "training.lrr: training has no key 'lrr'; did you mean 'lr'?"),
+        ("method.lamda=1", "method.lamda: method has no key 'lamda'; did you mean 'lam'?"),
+        ("training.lr=abc", "training.lr: Value 'abc' of type 'str' could not be converted to Float"),
+        ("seed=1.5", "seed: Value '1.5' of type 'float' could not be converted to Integer"),
+        ("training.epochs=null", "training.epochs: field 'training.epochs' is not Optional"),
+        (
+            "training.optimizer=adamm",
+            "training.optimizer: Invalid value 'adamm', expected one of [adam, adamw, sgd]",
+        ),
+        (
+            "teacher.seeds=5",
+            "teacher.seeds: Invalid value assigned: int is not a ListConfig, list or tuple.",
+        ),
+        ("student=custom", "student.model._target_: a value is missing; set student.model._target_=..."),
+        ("dataset.name=${nowhere}", "Interpolation key 'nowhere' not found"),
+        ("method", "Error parsing override 'method' missing EQUAL at '<EOF>'"),
+    ],
+)
+def test_a_wrong_override_is_told_in_one_line(override, told):
+    register()
+    with (
+        pytest.raises(CONFIG_ERRORS) as error,
+        initialize_config_dir(str(Path(conf_folder()).resolve()), version_base="1.3"),
+    ):
+        conf = compose("distill", [override])
+        OmegaConf.to_object(conf)
+    assert explain(error.value) == told
