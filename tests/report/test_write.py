@@ -105,6 +105,24 @@ def test_several_pairs_have_tables_of_their_own(record, stored):
     assert "AP, fcn → lstm_8" in text
 
 
+def test_training_times_stand_in_a_file_of_their_own(sweep):
+    folder = write_report(sweep(), figures=False).folder
+    times = pd.read_csv(folder / "times.csv")
+    assert set(times["train_seconds"]) == {1.5}
+    assert set(times["ratio_to_none"]) == {1.0}
+    holders = [
+        path.name for path in folder.iterdir() if path.suffix == ".csv" and "seconds" in path.read_text()
+    ]
+    assert holders == ["times.csv"]
+
+
+def test_further_metrics_and_costs_are_shown(record, stored):
+    out = stored([record(negative_flips=0.125), record(seed=2, negative_flips=0.375)])
+    text = (write_report(out, figures=False).folder / "report.md").read_text()
+    assert "| negative flips | - | 0.250 ± 0.177 |" in text
+    assert "| parameters | 265000 | 370 |" in text
+
+
 def test_parquet_holds_one_row_a_run(sweep):
     pytest.importorskip("pyarrow")
     result = write_report(sweep(), figures=False)

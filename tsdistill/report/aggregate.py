@@ -48,7 +48,7 @@ def by_dataset(selection: Selection) -> "pd.DataFrame":
 
     names = [name for name in selection.runs.columns if name.startswith("test.")]
     table = _mean_and_deviation(selection.runs, ROW, names, "test.")
-    costs = [name for name in ("cost.parameters", "cost.compression") if name in selection.runs]
+    costs = cost_names(selection.runs)
     table = table.join(selection.runs.groupby(ROW)[costs].mean())
     shown = [f"test.{name}" for name in METRICS if f"test.{name}" in names]
     gaps = selection.runs[shown].isna().sum(axis=1).groupby([selection.runs[key] for key in ROW]).sum()
@@ -87,11 +87,31 @@ def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
         line |= {"sets": int((group["seeds"] > 0).sum()), "no_validation": int(group["no_validation"].sum())}
         line |= {"ties": int(group["decided"].str.contains("tie").sum())}
         line |= {"trials_min": int(group["trials"].min()), "trials_max": int(group["trials"].max())}
-        line |= {
-            name: group[name].mean() for name in ("cost.parameters", "cost.compression") if name in group
-        }
+        line |= {name: group[name].mean() for name in cost_names(group)}
         found.append(line)
     return pd.DataFrame(found)
+
+
+def training_times(selection: Selection) -> "pd.DataFrame":
+    """Mean training time of each chosen trial, and its ratio to the plain student's: measured, never equal.
+
+    Returns:
+        One row for each data set, pair and variant: ``train_seconds`` and ``ratio_to_none`` (NaN without a
+        plain student).
+    """
+    runs, name = selection.runs, "timing.train_seconds"
+    if name not in runs:
+        runs = runs.assign(**{name: float("nan")})
+    times = runs.groupby(ROW)[name].mean().rename("train_seconds").reset_index()
+    plain = times[times["method"] == "none"].groupby(["dataset", *PAIR])["train_seconds"].mean()
+    times = times.merge(plain.rename("plain"), left_on=["dataset", *PAIR], right_index=True, how="left")
+    times["ratio_to_none"] = times["train_seconds"] / times["plain"]
+    return times.drop(columns="plain")
+
+
+def cost_names(frame: "pd.DataFrame") -> list[str]:
+    """The student's costs among a frame's columns."""
+    return [name for name in frame.columns if name.startswith("cost.") and "teacher" not in name]
 
 
 def in_order(rows: "pd.DataFrame") -> "pd.DataFrame":
@@ -117,9 +137,9 @@ def _teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
     keys = ["dataset", *PAIR]
     distinct = runs.drop_duplicates([*keys, "teacher_id"])
     table = _mean_and_deviation(distinct, keys, names, "teacher_test.")
-    if "cost.teacher_parameters" in distinct:
-        table = table.join(distinct.groupby(keys)["cost.teacher_parameters"].mean())
-        table = table.rename(columns={"cost.teacher_parameters": "cost.parameters"})
+    costs = [name for name in distinct.columns if name.startswith("cost.teacher_")]
+    table = table.join(distinct.groupby(keys)[costs].mean())
+    table = table.rename(columns={name: name.replace("teacher_", "") for name in costs})
     table = table.join(distinct.groupby(keys)["id"].size().rename("seeds")).reset_index()
     counts = {"trial": 0, "config": "", "trials": 1, "failed": 0, "collapsed": 0, "collapsed_chosen": 0}
     rest = {"missing": 0, "no_validation": False, "decided": "", "undefined": 0}

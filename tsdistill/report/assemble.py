@@ -15,6 +15,7 @@ from tsdistill.report.tables import (
     choices_table,
     counts_table,
     failures_table,
+    further_table,
     metric_table,
     pairs_of,
     statistics_table,
@@ -138,4 +139,6 @@ def _pair_tables(
     counts = counts_table(means, pair, label)
     tests = [statistics_table(each, pair, label) for each in found.values() if len(each.datasets) > 1]
     first, *others = metrics
-    return [first, summary, counts, *tests[:1]], [summary, first, *tests[:1], counts, *others, *tests[1:]]
+    further = further_table(means, pair, label)
+    for_files = [summary, first, *tests[:1], counts, *others, *tests[1:], further]
+    return [first, summary, counts, *tests[:1]], for_files

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tsdistill.report.aggregate import METRICS, TEACHER
+from tsdistill.report.aggregate import METRICS, TEACHER, cost_names
 from tsdistill.report.records import PAIR
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics
 
@@ -167,6 +167,32 @@ def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Ta
         rows=body,
         notes=_legend([cell for line in body for cell in line]),
     )
+
+
+def further_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Table:
+    """Every other metric and cost in the records, means over data sets: metrics down, methods across."""
+    means = _of_pair(means, pair)
+    metrics = [name for name in means.columns if f"{name}_std" in means.columns and "_snr" not in name]
+    names = [*sorted(set(metrics) - set(METRICS)), *cost_names(means)]
+    lines = means.to_dict("records")
+    return Table(
+        key=_key("further", pair),
+        title=f"Further metrics and cost, means over data sets, {pair[0]} → {pair[1]}, {label}",
+        columns=("metric", *means["variant"]),
+        rows=[_further_line(name, lines) for name in names if means[name].notna().any()],
+    )
+
+
+def _further_line(name: str, lines: "list[dict[str, Any]]") -> list[Cell]:
+    values = [_number(line[name]) for line in lines]
+    digits = 3 if max(abs(value) for value in values if value is not None) < 100 else 0
+    cells = [
+        Cell(text="-")
+        if value is None
+        else Cell(mean=value, std=_number(line.get(f"{name}_std")), digits=digits)
+        for value, line in zip(values, lines, strict=True)
+    ]
+    return [Cell(text=name.removeprefix("cost.").replace("_", " ")), *cells]
 
 
 def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Table:

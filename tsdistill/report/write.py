@@ -44,7 +44,8 @@ def write_report(
 ) -> ReportResult:
     """Gather all stored runs, choose trials, and write and print tables, statistics and figures.
 
-    The files depend on the records alone: the same records give the same bytes.
+    The files depend on the records alone: the same records give the same bytes. ``times.csv`` holds the
+    measured training times, which stand nowhere else.
 
     Args:
         out: the folder that ``distill`` wrote into.
@@ -82,13 +83,17 @@ def write_report(
 def _write_frames(folder: Path, report: "Report") -> tuple[list[Path], list[str]]:
     from importlib.util import find_spec
 
+    from tsdistill.report.aggregate import training_times
+
     runs = report.runs
     times = [name for name in runs.columns if name.startswith("timing.")]
     tidy = runs.drop(columns=["folder", *times]).assign(
         flags=runs["flags"].map(";".join), chosen=runs["id"].isin(report.selection.runs["id"])
     )
     files = []
-    for name, frame in (("runs", tidy), ("table", report.rows), ("summary", report.means)):
+    frames = {"runs": tidy, "table": report.rows, "summary": report.means}
+    frames["times"] = training_times(report.selection)
+    for name, frame in frames.items():
         files.append(folder / f"{name}.csv")
         frame.to_csv(files[-1], index=False, lineterminator="\n")
     if find_spec("pyarrow") is None:
