@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import METRICS
 from tsdistill.report.assemble import PRIMARY, Pair, Report, scores_of
-from tsdistill.report.figures.comparison import comparison_matrix, critical_difference, one_against_another
+from tsdistill.report.figures.comparison import (
+    MOST_IN_MATRIX,
+    MOST_PANELS,
+    comparison_matrix,
+    critical_difference,
+    one_against_another,
+)
 from tsdistill.report.figures.style import Palette, literal, looks, save, style
 from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
@@ -84,12 +90,17 @@ def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Name
     about = f"{metric}, {len(statistics.datasets)} data sets, {pair[0]} → {pair[1]}, {report.label}"
     title = f"Average ranks, {about}; bars join methods that do not differ (Wilcoxon, Holm)"
     yield "ranks", title, critical_difference(statistics, palette, literal(title))
-    title = f"Multi-comparison matrix, {about}"
+    title = f"Multi-comparison matrix, {about}{_part(MOST_IN_MATRIX, len(statistics.ranks))}"
     yield "matrix", title, comparison_matrix(statistics, palette, literal(title))
     scores = scores_of(report.rows, pair, PRIMARY)
-    short = f"{palette[statistics.reference].label} against each other method, {about}"
-    title = f"{statistics.reference} against each other method, {about}; a dot a data set"
+    left_out = _part(MOST_PANELS, len(statistics.against_reference))
+    short = f"{palette[statistics.reference].label} against each other method, {about}{left_out}"
+    title = f"{statistics.reference} against each other method, {about}; a dot a data set{left_out}"
     yield "scatter", title, one_against_another(scores, statistics, metric, palette, literal(short))
+
+
+def _part(most: int, methods: int) -> str:
+    return f"; the best {most} of {methods} methods" if methods > most else ""
 
 
 def _most_test_series(runs: "pd.DataFrame") -> "pd.DataFrame":
