@@ -71,9 +71,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     debug = "debug=true" in overrides
     try:
-        # argparse knows no flag between overrides, where people write this one.
-        words = sorted(_expand(command, overrides), key=lambda word: word not in ("-m", "--multirun"))
-        sys.argv = [f"tsdistill {command}", *words]
+        sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
         start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
         failures: list[Exception] = []
         start(_kept_from_hydra(TASKS[command], failures))()
@@ -135,6 +133,16 @@ def _restriction(word: str) -> str:
     if not equals or name not in ("dataset", "method", "teacher", "student"):
         return word
     return f"only.{name}=[{value.strip('[]')}]"
+
+
+def _flags_last(words: Sequence[str]) -> list[str]:
+    """Move flags, and their values, behind the overrides: argparse knows none between them."""
+    flags: list[str] = []
+    rest: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        is_value = before.startswith("-") and "=" not in before + word and not word.startswith("~")
+        (flags if word.startswith("-") or is_value else rest).append(word)
+    return [*rest, *flags]
 
 
 def _refuse(message: str) -> int:

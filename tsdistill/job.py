@@ -106,8 +106,9 @@ def prepare(conf: TeacherTaskConf) -> Job:
     """
     device = set_up(conf.hardware)
     out = Path(conf.out)
-    if out.exists() and not out.is_dir():
-        raise TsdistillError(f"out={out} is a file; name a folder")
+    blocked = next((path for path in (out, *out.parents) if path.is_file()), None)
+    if blocked is not None:
+        raise TsdistillError(f"out={out}: {blocked} is a file; name a folder")
     root = None if conf.data_root is None else Path(conf.data_root)
     check_target({k: v for k, v in conf.dataset.items() if k not in COMMON_KEYS}, "dataset")
     dataset = _load(_Frozen(conf.dataset), root, out / "data")
