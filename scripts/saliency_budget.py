@@ -301,27 +301,33 @@ def document(runs: pd.DataFrame, made: Counter[tuple[str, ...]], failures: int) 
 
 INTRODUCTION = """\
 A TSD step perturbs each series M times and runs all copies through the student: its price grows with M. The
-published setting is M = 50. Here M, and then one factor at a time, is held against the quality of the student:
-macro average precision (AP) on the test part, and how often the student's class is its teacher's (agreement)."""
+published setting is M = 50. Here M, and then one factor at a time, is held against the quality of the
+student: macro average precision (AP) on the test part, and how often the student's class is its teacher's
+(agreement)."""
 
 EXPLANATION = f"""\
 Pairs have the same set and seed, so the same initial weights and order of batches. Differences are to
 M = {FULL}, with the two-sided 95 % t interval of their mean over all pairs; the sets are these four, not a
-sample of all sets. A loss is bounded if both lower ends are above {BOUND:g}. Time: wall time of a training epoch
-with validation, median over pairs, in parts of that at M = {FULL}. Plain: the student without a teacher.
-Collapsed: one class for all test series."""
+sample of all sets. A loss is bounded if both lower ends are above {BOUND:g}. Time: wall time of a training
+epoch with validation, median over pairs, in parts of that at M = {FULL}. Plain: the student without a
+teacher. Collapsed: one class for all test series."""
 
+DEFAULTS = (
+    f"M = {Point().perturbations}, w = {Point().window:g}, tau = {Point().tau:g}, uniform draws, cached"
+)
 FACTORS_EXPLAINED = f"""\
-At M = {Point().perturbations}; the default is the pool of every start once (P = T - w + 1), w = {Point().window:g},
-tau = {Point().tau:g}, uniform draws, cached. Differences are to the default with the same set and seed; p: paired
-t test, Holm's step-down over the rows."""
+The default is {DEFAULTS},
+and the pool of every start once (P = T - w + 1). Differences are to the default with the same set and seed;
+p: paired t test, Holm's step-down over the rows."""
 
+SEEDS_USED = (
+    f"{SEEDS[0]} to {SEEDS[-1]} for M and for the plain student, {FACTOR_SEEDS[0]} to {FACTOR_SEEDS[-1]}"
+)
 METHOD = f"""\
 FCN 128-256-128 to LSTM 1x8 (370 parameters at two classes), T at most 100, lambda 1, `classwise`, Adam at
 0.005. All 200 epochs are run and the weights of the best validation cross-entropy kept: with a patience of 50
 many of these students stop on the plateau where they begin, a variance that has nothing to do with M. Nothing
-was tuned. Seeds {SEEDS[0]} to {SEEDS[-1]} for M and for the plain student, {FACTOR_SEEDS[0]} to {FACTOR_SEEDS[-1]} \
-for the factors.
+was tuned. Seeds {SEEDS_USED} for the factors.
 
     TSDISTILL_DATA=... OMP_NUM_THREADS=1 python scripts/saliency_budget.py run --out FOLDER
     python scripts/saliency_budget.py write --out FOLDER --docs docs"""
@@ -527,8 +533,8 @@ def _differences(axes: "Axes", runs: pd.DataFrame) -> None:
             [budget * (0.96, 1.04)[i] for budget in bounds],  # side by side
             [one.mean for one in found],
             yerr=[[one.mean - one.low for one in found], [one.high - one.mean for one in found]],
-            color=COLOURS[i],
-            marker=MARKERS[i],
+            color=COLOURS[4 + i],
+            marker=MARKERS[4 + i],
             markersize=4,
             linestyle="none",
             capsize=3,

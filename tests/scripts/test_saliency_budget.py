@@ -1,0 +1,217 @@
+"""The study's statistics against values worked out by hand, and its choice of M against records made up."""
+
+import importlib.util
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from scipy.stats import ttest_rel
+
+ROOT = Path(__file__).parents[2]
+
+
+def _script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("saliency_budget", ROOT / "scripts" / "saliency_budget.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+BUDGET = _script()
+
+
+def result(dataset="GunPoint", seed=0, ap=0.9, agreement=0.8, seconds=2.0, method="tsd", **changed):
+    """A record as the store gives it, at the default point but for ``changed``."""
+    settings = {"training.epochs": 200, "dataset.max_length": 100}
+    if method == "tsd":
+        settings |= {BUDGET.key_of(name): value for name, value in vars(BUDGET.Point(**changed)).items()}
+        settings["method.lam"] = 1.0
+    return {
+        "method": method,
+        "teacher": "fcn",
+        "student": "lstm_8",
+        "trial": 0,
+        "dataset": dataset,
+        "seed": seed,
+        "settings": settings,
+        "test": {"average_precision": ap, "agreement": agreement},
+        "timing": {"train_seconds": seconds},
+        "training": {"epochs": 200},
+        "flags": [],
+    }
+
+
+def study(losses):
+    """Two sets and two seeds; at each M of ``losses`` AP lies by so much below, agreement by twice it."""
+    made = []
+    for dataset in ("GunPoint", "ECG200"):
+        for seed in (0, 1):
+            for budget, loss in {50: 0.0, **losses}.items():
+                lost = loss + (0.001 if seed else -0.001) * (budget != 50)
+                one = result(dataset, seed, 0.9 - lost, 0.8 - 2 * lost, budget / 25, perturbations=budget)
+                made.append(one)
+    return BUDGET.frame(made)
+
+
+def test_interval_by_hand():
+    # Mean 2, variance 1, error 1/sqrt(3); the 97.5 % point of t with two degrees of freedom is 4.302653.
+    found = BUDGET.interval([1.0, 2.0, 3.0])
+    assert found.mean == 2.0
+    assert found.spread == 1.0
+    assert found.n == 3
+    assert found.low == pytest.approx(2 - 4.302653 / math.sqrt(3), abs=1e-6)
+    assert found.high == pytest.approx(2 + 4.302653 / math.sqrt(3), abs=1e-6)
+
+
+def test_p_is_that_of_the_paired_t_test():
+    first, second = [0.9, 0.8, 0.85, 0.7], [0.88, 0.83, 0.8, 0.6]
+    found = BUDGET.interval([a - b for a, b in zip(first, second, strict=True)])
+    assert found.p == pytest.approx(ttest_rel(first, second).pvalue)
+
+
+@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.1, 0.0)])
+def test_differences_without_spread(value, p):
+    found = BUDGET.interval([value] * 4)
+    assert (found.mean, found.low, found.high, found.p) == (value, value, value, p)
+
+
+def test_a_single_pair_has_no_interval():
+    found = BUDGET.interval([0.1])
+    assert found.n == 1
+    assert math.isnan(found.low) and math.isnan(found.p)
+
+
+def test_pairs_have_the_same_set_and_seed():
+    runs = BUDGET.frame(
+        [
+            result("GunPoint", 0, ap=0.5, perturbations=4),
+            result("GunPoint", 1, ap=0.6, perturbations=4),
+            result("ECG200", 0, ap=0.9, perturbations=4),
+            result("ECG200", 0, ap=0.7, perturbations=50),
+            result("GunPoint", 1, ap=0.5, perturbations=50),
+        ]
+    )
+    first, second = (BUDGET.scores(runs, perturbations=b) for b in (4, 50))
+    assert BUDGET.paired(first, second, "average_precision") == pytest.approx([0.2, 0.1])
+
+
+def test_scores_keep_to_one_point():
+    runs = BUDGET.frame(
+        [
+            result(ap=0.1),
+            result(ap=0.2, pool_size=16),
+            result(ap=0.3, tau=1),
+            result(ap=0.4, method="none"),
+            result(ap=0.5, mode="online"),
+        ]
+    )
+    assert list(BUDGET.scores(runs)["average_precision"]) == [0.1]
+    assert list(BUDGET.scores(runs, pool_size=16)["average_precision"]) == [0.2]
+    assert list(BUDGET.scores(runs, tau=1)["average_precision"]) == [0.3]
+    assert list(BUDGET.scores(runs, "none")["average_precision"]) == [0.4]
+    assert list(BUDGET.scores(runs, mode="online")["average_precision"]) == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("losses", "smallest"),
+    [
+        ({4: 0.0, 8: 0.0, 16: 0.0}, 4),
+        ({4: 0.1, 8: 0.001, 16: 0.0}, 8),
+        ({4: 0.1, 8: 0.012, 16: 0.0}, 16),  # AP is bounded at 8, agreement is not
+        ({4: 0.1, 8: 0.1, 16: 0.1}, None),
+    ],
+)
+def test_the_smallest_bounded_budget(losses, smallest):
+    assert BUDGET.smallest_bounded(BUDGET.loss_bounds(study(losses))) == smallest
+
+
+def test_the_conclusion_says_which_or_why_not():
+    assert "smallest M whose loss is bounded is **8**" in BUDGET.conclusion(study({4: 0.1, 8: 0.0, 16: 0.0}))
+    none = BUDGET.conclusion(study({4: 0.3, 8: 0.2, 16: 0.1}))
+    assert "No M below 50 has a bounded loss. The best measured is **16**" in none
+    assert "AP: the mean itself is below -0.02" in none
+    assert "No run at M = 50 has a pair" in BUDGET.conclusion(BUDGET.frame([result(perturbations=4)]))
+
+
+def test_pairs_needed_by_hand():
+    # (1.96 * 0.1 / 0.02)^2 = 96.04
+    assert BUDGET.pairs_needed(BUDGET.Interval(0.0, -0.05, 0.05, 1.0, 0.1, 20)) == 97
+    assert BUDGET.pairs_needed(BUDGET.Interval(-0.02, -0.05, 0.01, 1.0, 0.1, 20)) is None
+
+
+def test_time_is_the_median_of_paired_ratios():
+    runs = study({4: 0.0})
+    assert BUDGET.time_ratio(runs, BUDGET.scores(runs, perturbations=4)) == pytest.approx(4 / 50)
+
+
+def test_seed_spread_is_pooled_within_sets():
+    runs = BUDGET.frame(
+        [
+            result("GunPoint", 0, ap=0.1),
+            result("GunPoint", 1, ap=0.3),
+            result("ECG200", 0, ap=0.9),
+            result("ECG200", 1, ap=0.9),
+        ]
+    )
+    # Variances 0.02 and 0, mean 0.01.
+    assert BUDGET.seed_spread(BUDGET.scores(runs), "average_precision") == pytest.approx(0.1)
+
+
+def test_the_default_is_the_product_s():
+    from omegaconf import OmegaConf
+
+    conf = OmegaConf.load(ROOT / "conf" / "experiment" / "budget.yaml")
+    params = conf.hydra.sweeper.params
+    assert params["dataset.name"].split(",") == list(BUDGET.DATASETS)
+    assert params["saliency.perturbations"] == ",".join(map(str, BUDGET.BUDGETS))
+    assert params["seed"] == ",".join(map(str, BUDGET.SEEDS))
+    # Factors are compared with what saliency=default and method=tsd say, whatever M they have.
+    saliency = OmegaConf.load(ROOT / "conf" / "saliency" / "default.yaml")
+    default = vars(BUDGET.Point())
+    for name in ("pool_size", "window", "sampling", "mode"):
+        assert saliency[name] == default[name]
+    assert OmegaConf.load(ROOT / "conf" / "method" / "tsd.yaml").tau == default["tau"]
+
+
+def test_every_sweep_names_its_factor():
+    factors = BUDGET.sweeps("factors")
+    assert [words[-1] for words in factors[1:]] == [
+        "saliency.pool_size=16,32",
+        "saliency.window=5,20",
+        "method.tau=1,4,16",
+        "saliency.sampling=stratified,antithetic",
+        "saliency.mode=online",
+    ]
+    assert BUDGET.sweeps("all") == BUDGET.sweeps("paired") + factors
+
+
+def test_records_of_another_protocol_are_refused():
+    other = result(seed=1)
+    other["settings"]["training.epochs"] = 2
+    with pytest.raises(SystemExit, match=r"several protocols.*training.epochs"):
+        BUDGET.check_protocol([result(), other])
+    BUDGET.check_protocol([result(), result(method="none"), result(tau=1)])
+
+
+def test_what_is_missing_is_counted():
+    told = BUDGET.missing(study({4: 0.0}), failures=1)
+    assert "36 at M = 4" in told
+    assert "40 at M = 16" in told
+    assert "12 at mode = online" in told
+    assert "1 failed" in told
+
+
+def test_the_document_and_figure_are_made_of_an_unfinished_study(tmp_path):
+    from collections import Counter
+
+    runs = study({4: 0.0, 8: 0.0})
+    text = BUDGET.document(runs, Counter({("commit abc", "torch 2"): 12}), 0)
+    assert "smallest M whose loss is bounded is **4**" in text
+    assert "- 12 runs: commit abc, torch 2" in text
+    with BUDGET.style():
+        BUDGET.save(BUDGET.draw(runs), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"saliency-budget.svg", "saliency-budget.png"}
