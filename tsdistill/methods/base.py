@@ -1,5 +1,6 @@
 """What a loss term is: what it needs, what it is told of the two models, and what it sees of a step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -34,6 +35,9 @@ class StepFacts:
         teacher_features: the hint layer's, likewise, constant.
         student_perturbed: student's logits on the perturbed copies, (B, M, K), with gradient.
         teacher_perturbed: the teacher's on the same, constant.
+        rows: the series' rows in the training part, (B,) int64, on the CPU.
+        teacher_elsewhere: the teacher's logits on any other training rows (B,), clean (B, K) and perturbed at
+            the very same windows' places (B, M, K); constant.
     """
 
     y: Tensor
@@ -44,6 +48,8 @@ class StepFacts:
     teacher_features: Tensor | None = None
     student_perturbed: Tensor | None = None
     teacher_perturbed: Tensor | None = None
+    rows: Tensor | None = None
+    teacher_elsewhere: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
 
 class LossTerm(nn.Module):
@@ -63,6 +69,9 @@ class LossTerm(nn.Module):
 
     def bind(self, features: Features) -> None:
         """Build what depends on the two models' shapes (a regressor, a projection); called once if needed."""
+
+    def meet(self, y: Tensor) -> None:
+        """See the classes of the training part, (N,) int64; called once, before the first step."""
 
     def forward(self, facts: StepFacts) -> Tensor:
         """Loss of one step, a scalar."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from tsdistill.methods.base import Features, LossTerm, Need, StepFacts
 from tsdistill.methods.features import captured, feature_shape, forward_to, hint_layer
 from tsdistill.saliency.joint import Statistics, joint_logits, stacked_logits
 from tsdistill.saliency.source import WindowSource
+from tsdistill.saliency.windows import Windows
 
 EVALUATION_BATCH = 512
 
@@ -97,10 +99,11 @@ class StageTask(nn.Module):
         return self._teacher[0]
 
     def _bind(self) -> dict[str, tuple[str, str]]:
-        """Tell the terms that compare features both models' shapes; layers (teacher, student) by term."""
+        """Tell the terms what they will work on; layers (teacher, student) of those that compare features."""
         layers: dict[str, tuple[str, str]] = {}
         train = self.parts["train"]
         for name, term in self.stage.terms.items():
+            term.meet(train.y)
             if "features" not in term.needs:
                 continue
             assert self.teacher.model is not None
@@ -139,11 +142,19 @@ class StageTask(nn.Module):
                 student_logits=clean.float(),
                 student_perturbed=perturbed.float(),
                 teacher_perturbed=answers,
+                rows=rows,
+                teacher_elsewhere=partial(self._elsewhere, windows),
             )
         else:
             logits, caught = self._clean_pass(batch)
             facts = replace(facts, student_logits=logits)
         return self._losses(facts, batch, caught)
+
+    def _elsewhere(self, windows: Windows, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``StepFacts.teacher_elsewhere``."""
+        assert self.teacher.windows is not None
+        logits = self.teacher.logits["train"]
+        return logits[rows.to(logits.device)], self.teacher.windows.elsewhere(rows, windows)
 
     def _clean_pass(self, batch: TensorPart) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Student's logits and features of clean series; only up to the guided layers if that is all."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from tsdistill.errors import TsdistillError
 from tsdistill.saliency.draws import Draws, References, Sampling, cut_windows, draw_pool, sample_columns
 from tsdistill.saliency.joint import joint_logits
 from tsdistill.saliency.windows import Windows
@@ -23,6 +24,21 @@ class WindowSource(Protocol):
 
         Returns:
             M windows of each series, and the teacher's logits on the perturbed series, (B, M, K).
+        """
+        ...
+
+    def elsewhere(self, rows: Tensor, windows: Windows) -> Tensor:
+        """Say what the teacher says of other series that are perturbed at the same places.
+
+        Args:
+            rows: the other series' rows in the training part, (B,) int64, on the CPU.
+            windows: what ``draw`` gave.
+
+        Returns:
+            The teacher's logits, (B, M, K).
+
+        Raises:
+            TsdistillError: its perturbations of different series do not lie at the same places.
         """
         ...
 
@@ -58,6 +74,17 @@ class CachedWindows:
         rows, columns = rows.to(device), columns.to(device)
         windows = cut_windows(self.pool.take(rows, columns), self.references, self.window)
         return windows, self.logits[rows[:, None], columns]
+
+    def elsewhere(self, rows: Tensor, windows: Windows) -> Tensor:
+        """See ``WindowSource``."""
+        starts = self.pool.starts
+        if self.pool.channels is not None or not (starts == starts[:1]).all():
+            raise TsdistillError(
+                "saliency of another series needs the same windows in every series: series of one length, "
+                "saliency.pool_size=null and saliency.per_channel=false"
+            )
+        columns = torch.searchsorted(starts[0].contiguous(), windows.starts)
+        return self.logits[rows.to(starts.device)[:, None], columns]
 
 
 @dataclass
@@ -97,6 +124,10 @@ class OnlineWindows:
         windows = cut_windows(draws, self.references, self.window)
         lengths = None if self.references.lengths is None else self.references.lengths[rows.to(device)]
         return windows, perturbed_logits(self.teacher, x, windows, lengths)
+
+    def elsewhere(self, rows: Tensor, windows: Windows) -> Tensor:
+        """See ``WindowSource``; every draw is a new one here."""
+        raise TsdistillError("saliency of another series needs the pool: set saliency.mode=cached")
 
 
 @torch.no_grad()
