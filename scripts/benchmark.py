@@ -1,0 +1,128 @@
+"""Measure the product's speed against stated yardsticks, side by side in one run on one thread.
+
+    python scripts/benchmark.py [--write FILE] [--base FILE] [--markdown FILE] [--only NAME ...]
+
+Every yardstick is built plainly in ``scripts/measures``. ECG200 and MoteStrain are read from TSDISTILL_DATA;
+where they are not, noise of the same sizes takes their place and the row says so.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
+
+from measures import commands, epochs, memory, pools, steps
+from measures.base import Row
+from rich.table import Table
+
+from tsdistill.config.schema import HardwareConf
+from tsdistill.console import console, say
+from tsdistill.store.environment import environment
+from tsdistill.training.device import set_up
+
+MEASURES: dict[str, Callable[[Path], list[Row]]] = {
+    "start": commands.measure_start,
+    "step": steps.measure,
+    "default": epochs.measure_default,
+    "epochs": epochs.measure_runs,
+    "pool": pools.measure,
+    "sweep": commands.measure_sweep,
+    "report": commands.measure_report,
+    "memory": memory.measure,
+}
+HEADS = ("measure", "yardstick", "its value", "ours", "ratio", "goal", "reached")
+MARKERS = ("<!-- benchmark -->", "<!-- end of benchmark -->")
+"""The lines of a document between which the table is put."""
+
+
+def main() -> None:
+    """Run the measures that are asked for; print and write their rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--write", type=Path, help="JSON with versions, device and commit")
+    parser.add_argument("--base", type=Path, help="JSON of an earlier run: the change is shown")
+    parser.add_argument("--markdown", type=Path, help="document whose marked section gets the table")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    chosen = parser.parse_args()
+    base = {} if chosen.base is None else _rows_by_measure(chosen.base)
+    set_up(HardwareConf(device="cpu"))
+    rows: list[Row] = []
+    with TemporaryDirectory(prefix="tsdistill-benchmark-") as folder:
+        for name in chosen.only:
+            began = time.perf_counter()
+            rows += MEASURES[name](Path(folder))
+            say(f"{name}: measured in {time.perf_counter() - began:.0f} s")
+    table = [_cells(row, base) for row in rows]
+    _print(table, compared=bool(base))
+    facts = environment("cpu")
+    if chosen.write:
+        measured = [{**asdict(row), "value": row.value, "reached": row.reached} for row in rows]
+        chosen.write.write_text(json.dumps({"environment": facts, "rows": measured}, indent=1) + "\n")
+    if chosen.markdown:
+        _put(chosen.markdown, _markdown(table, rows, facts, compared=bool(base)))
+
+
+def _rows_by_measure(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows of an earlier run."""
+    return {row["measure"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
+
+
+def _cells(row: Row, base: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    reached = {True: "yes", False: "no", None: ""}[row.reached]
+    cells = [
+        row.measure,
+        row.yardstick,
+        f"{row.expected:.4g} {row.unit}",
+        f"{row.ours:.4g} {row.unit}",
+        row.spelt_value(),
+        row.spelt_goal(),
+        reached,
+    ]
+    if base:
+        before = base.get(row.measure)
+        cells.append("" if before is None else f"{row.ours / before['ours'] - 1:+.0%}")
+    return cells
+
+
+def _heads(compared: bool) -> tuple[str, ...]:
+    return (*HEADS, "change of ours") if compared else HEADS
+
+
+def _print(table: Sequence[Sequence[str]], compared: bool) -> None:
+    shown = Table(box=None, pad_edge=False)
+    for head in _heads(compared):
+        shown.add_column(head, justify="right" if head in HEADS[2:5] else "left")
+    for cells in table:
+        shown.add_row(*cells)
+    console.print(shown)
+
+
+def _markdown(
+    table: Sequence[Sequence[str]], rows: Sequence[Row], facts: Mapping[str, Any], compared: bool
+) -> str:
+    heads = _heads(compared)
+    lines = [" | ".join(["", *cells, ""]).strip() for cells in (heads, ["---"] * len(heads), *table)]
+    where = f"{facts['device_name']}, {facts['cpus']} CPUs, one thread; torch {facts['torch']}, "
+    commit = f"{str(facts['commit'])[:12]}{' and changes' if facts['dirty'] else ''}"
+    where += f"Python {facts['python']}, commit {commit}."
+    notes = sorted({f"{row.measure}: {row.note}." for row in rows if row.note})
+    return "\n".join([where, "", *lines, *([""] if notes else []), *(f"- {note}" for note in notes)])
+
+
+def _put(path: Path, text: str) -> None:
+    """Put the text between the markers of a document."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(MARKERS[0])
+    _, end, after = rest.partition(MARKERS[1])
+    if not begin or not end:
+        raise SystemExit(f"{path} lacks the lines {' and '.join(MARKERS)}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

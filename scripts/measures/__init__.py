@@ -1,0 +1,1 @@
+"""The rows of the benchmark, a module each; ``scripts/benchmark.py`` runs them."""
