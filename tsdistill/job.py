@@ -112,8 +112,6 @@ def prepare(conf: TeacherTaskConf) -> Job:
     root = None if conf.data_root is None else Path(conf.data_root)
     check_target({k: v for k, v in conf.dataset.items() if k not in COMMON_KEYS}, "dataset")
     dataset = _load(_Frozen(conf.dataset), root, out / "data")
-    if len(dataset.classes) < 2:
-        raise TsdistillError(f"{dataset.name}: one class only ({dataset.classes[0]}), nothing to classify")
     if not 0 <= conf.split.validation < 1:
         raise TsdistillError(f"split.validation={conf.split.validation:g} should be 0 or more and below 1")
     kept, held = stratified_split(dataset.train.y, conf.split.validation, conf.split.seed)
