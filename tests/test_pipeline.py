@@ -119,8 +119,14 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_smoke_runs_every_method(smoke: Path) -> None:
     found = results(smoke)
-    methods = sorted(path.stem for path in (conf_folder() / "method").glob("*.yaml"))
-    assert sorted(result["method"] for result in found) == methods
+    assert {result["method"] for result in found} >= {
+        "none",
+        "kd",
+        "fitnets",
+        "fitnets_joint",
+        "tsd",
+        "tsd_kd",
+    }
     assert len({result["teacher_id"] for result in found}) == 1
     for result in found:
         assert result["data"] == {
@@ -140,6 +146,14 @@ def test_smoke_runs_every_method(smoke: Path) -> None:
             "agreement",
             "kl",
         }
+
+
+def test_every_other_method_runs_too(smoke: Path, tsdistill: Command) -> None:
+    methods = {path.stem for path in (conf_folder() / "method").glob("*.yaml")}
+    for method in sorted(methods - {result["method"] for result in results(smoke)}):
+        told = distill(tsdistill, f"method={method}", "training.epochs=1", "teacher.training.epochs=1")
+        assert told.status == 0, told.err
+        assert f"UnitTest {method} lstm_8 seed 0: test AP" in told.out
 
 
 def test_a_record_is_whole(smoke: Path) -> None:

@@ -1,0 +1,310 @@
+"""The commands: help, exit statuses, and what is said of wrong invocations."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from tsdistill import __version__, cli, sweep
+from tsdistill.cli import HELP, main, run
+
+TINY = (
+    "dataset.name=UnitTest",
+    "dataset.download=false",
+    "data_root=null",
+    "teacher=fcn_8",
+    "student=lstm_8",
+    "method=none",
+    "training.epochs=1",
+    "teacher.training.epochs=1",
+    "saliency.window=5",
+    "hardware=cpu",
+)
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder of its own, no local archive, and the process as it was afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    for name in ("TSDISTILL_DATA", "TSDISTILL_OUT"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HYDRA_FULL_ERROR", sweep.SWEEP_VARIABLE, sweep.JOBS_VARIABLE):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def one_class(folder: Path) -> None:
+    home = folder / "archive" / "UCRArchive_2018" / "Alone"
+    home.mkdir(parents=True)
+    for part in ("TRAIN", "TEST"):
+        (home / f"Alone_{part}.tsv").write_text("1\t0.5\t1.5\t2.5\n" * 4)
+
+
+def a_file(folder: Path) -> None:
+    (folder / "a_file").write_text("no folder")
+
+
+NO_DEVICE = f"PyTorch {torch.__version__} sees no such device here; use hardware.device=auto or cpu"
+
+WRONG = [
+    # groups, keys and names
+    ("mehtod=tsd", "mehtod: there is no setting 'mehtod'; did you mean 'method'?"),
+    ("method=tds", "method=tds: there is no such method; did you mean 'tsd'?"),
+    ("student=lstm8", "student=lstm8: there is no such student; did you mean 'lstm_8'?"),
+    ("training.lrr=1", "training.lrr: training has no key 'lrr'; did you mean 'lr'?"),
+    ("+training.lrr=1", "training.lrr: there is no such setting; did you mean 'lr'?"),
+    (
+        "student.model.hiden=4",
+        "student.model.hiden: student.model has no key 'hiden'; did you mean 'hidden'?",
+    ),
+    (
+        "+student.model.hiden=4",
+        "student.model.hiden: tsdistill.models.recurrent.LSTM takes no such setting; did you mean 'hidden'?",
+    ),
+    ("dataset.name=GunPiont", "dataset.name=GunPiont: no such set; did you mean 'GunPoint'?"),
+    # types and values
+    ("training.lr=fast", "training.lr: Value 'fast' of type 'str' could not be converted to Float"),
+    ("student.model.hidden=big", "student.model.hidden='big' should be a whole number"),
+    ("saliency.mode=ofline", "saliency.mode: Invalid value 'ofline', expected one of [cached, online]"),
+    ("trial=9", "trial=9: method none has trials 0 (its default) to 4"),
+    ("split.validation=1.5", "split.validation=1.5 should be 0 or more and below 1"),
+    ("teacher.seeds=[]", "teacher.seeds is empty; give at least one seed, such as teacher.seeds=[0]"),
+    (
+        "method=tsd saliency.window=25",
+        "saliency.window=25 is longer than the shortest series (24 steps); "
+        "give at most 24, or a fraction such as 0.1",
+    ),
+    (
+        "method=tsd method.form=class",
+        "method.stages.train.terms.tsd.form='class' should be one of classwise, summed, root, logit",
+    ),
+    (
+        "teacher.training.monitor=acuracy",
+        "training.monitor=acuracy is not measured here; did you mean 'accuracy'?",
+    ),
+    # devices
+    ("hardware.device=gpu", "hardware.device=gpu: there is no such device; did you mean 'cpu'?"),
+    ("hardware=gpu", "hardware=gpu: there is no such hardware; did you mean 'cpu'?"),
+    ("hardware=cuda", f"hardware.device=cuda: {NO_DEVICE}"),
+    ("hardware.device=cuda:1", f"hardware.device=cuda:1: {NO_DEVICE}"),
+    ("hardware=mps", f"hardware.device=mps: {NO_DEVICE}"),
+    # data and folders
+    (
+        "data_root=nowhere",
+        "data_root=nowhere: no such folder; correct the setting data_root or the variable TSDISTILL_DATA",
+    ),
+    (
+        "data_root=a_file",
+        "data_root=a_file: no such folder; correct the setting data_root or the variable TSDISTILL_DATA",
+    ),
+    (
+        "data_root=archive dataset.name=Alone",
+        "Alone: the training part has one class only ('1'); two are needed",
+    ),
+    (
+        "dataset=csv dataset.train=mine.csv",
+        "dataset.train=mine.csv: no such file (looked for it from {cwd})",
+    ),
+    ("dataset=csv", "dataset.train is not set: name the file with the training series"),
+    ("out=a_file", "out=a_file: a_file is a file; name a folder"),
+    ("out=a_file/below", "out=a_file/below: a_file is a file; name a folder"),
+    # words that are no overrides
+    ("method", "Error parsing override 'method' missing EQUAL at '<EOF>'"),
+    ("-m method=none,tds", "method=tds: there is no such method; did you mean 'tsd'?"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), WRONG, ids=[words for words, _ in WRONG])
+def test_a_wrong_invocation_is_told_in_one_or_two_lines(
+    words: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_class(tmp_path)
+    a_file(tmp_path)
+    chosen = words.split(" ")
+    own_data = [word for word in TINY if not (word.startswith("dataset") and "dataset=csv" in chosen)]
+    assert run("distill", [*own_data, *chosen]) == 2
+    said = capsys.readouterr()
+    assert said.err == f"tsdistill: {told.format(cwd=tmp_path)}\n"
+    assert "Traceback" not in said.out
+    assert not (tmp_path / "tsdistill-out" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "told"),
+    [
+        (
+            "train-teacher",
+            ["retrain=true"],
+            "retrain: there is no setting 'retrain'; choose from: data_root, dataset, debug, hardware, "
+            "hydra, out, saliency, split, teacher",
+        ),
+        ("train-teacher", ["seed=1"], "seed: there is no setting 'seed'; "),
+        ("train-teacher", ["teacher=fnc"], "teacher=fnc: there is no such teacher; did you mean 'fcn'?"),
+        ("report", ["select=tets"], "select: Invalid value 'tets', expected one of [validation, test]"),
+        ("report", ["out=nowhere"], "no run records under nowhere: run `tsdistill distill` first, or "),
+    ],
+)
+def test_the_other_commands_refuse_likewise(
+    command: str, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"tsdistill: {told}") and said.count("\n") == 1
+
+
+def test_a_full_disk_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("distill", TINY) == 0  # so that the data are read already
+    capsys.readouterr()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tsdistill.store.artefact.os.fsync", full)
+    assert run("distill", [*TINY, "seed=1"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tsdistill: cannot write tsdistill-out/runs/UnitTest/") and said.endswith(
+        ": No space left on device; free some space or choose another output folder\n"
+    )
+    assert said.count("\n") == 1
+    assert len(list(Path("tsdistill-out/runs/UnitTest").iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("tsdistill-out").mkdir()
+    Path("tsdistill-out/teachers").write_text("a file in the place of a folder")
+    assert run("distill", TINY) == 2
+    said = capsys.readouterr().err
+    assert "Not a directory" in said and said.count("\n") == 1
+
+
+def test_an_error_of_the_program_s_own_is_told_in_one_line_with_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("by no fault of the user's")
+
+    monkeypatch.setattr("tsdistill.pipeline.distill", broken)
+    assert run("distill", TINY) == 1
+    line = "tsdistill: internal error: ZeroDivisionError: by no fault of the user's; debug=true shows where\n"
+    assert capsys.readouterr().err == line
+    with pytest.raises(ZeroDivisionError):
+        run("distill", [*TINY, "debug=true"])
+
+
+def test_an_interrupt_says_that_the_work_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tsdistill.pipeline.distill", interrupted)
+    assert run("distill", TINY) == 130
+    assert capsys.readouterr().err == (
+        "interrupted; what was finished is stored, and the same command goes on from there\n"
+    )
+
+
+def test_a_failed_sweep_does_not_colour_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("distill", [*TINY, "-m", "trial=9,10"]) == 1
+    assert run("distill", TINY) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "seed=0,1", "trial=0,1"],
+        ["seed=0,1", "-m", "trial=0,1"],
+        ["seed=0,1", "trial=range(2)", "--multirun"],
+        ["-m", "method=glob([none,kd])", "seed=0,1"],
+    ],
+    ids=" ".join,
+)
+def test_a_sweep_says_how_far_it_is(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tsdistill.console import say
+
+    monkeypatch.setattr("tsdistill.pipeline.distill", lambda conf: say(f"{conf.method.name} {conf.seed}"))
+    assert run("distill", [*TINY, *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]", "4"]
+    assert lines[-1] == "4 runs, 0 failed"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--cfg", "job"], ["--cfg=job", "-p", "training"], ["--info", "defaults"], ["--help"]],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_hydra_s_own_flags_work_before_and_after_overrides(
+    words: list[str], place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["training.epochs=77", "method=kd"]
+    chosen = [*words, *overrides] if place == "before" else [*overrides, *words]
+    with suppress(SystemExit):  # by which Hydra ends after its help
+        assert run("distill", chosen) == 0
+    said = capsys.readouterr().out
+    assert {"--cfg": "epochs: 77", "--cfg=job": "epochs: 77", "--info": "method/kd", "--help": "method"}[
+        words[0]
+    ] in said
+
+
+def test_flags_move_behind_the_overrides_with_their_values() -> None:
+    words = ["a=1", "--config-dir", "mine", "b=2", "-m", "c=3", "--config-name=x", "~d", "--info"]
+    assert cli._flags_last(words) == [
+        *("a=1", "b=2", "c=3", "~d"),
+        *("--config-dir", "mine", "-m", "--config-name=x", "--info"),
+    ]
+
+
+@pytest.mark.parametrize("word", [None, "-h", "--help", "help"])
+def test_help_lists_the_commands(
+    word: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tsdistill", *([word] if word else [])])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == HELP
+    assert all(f"\n  {command} " in HELP for command in cli.TASKS)
+
+
+def test_a_command_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tsdistill", "destill"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "tsdistill: there is no command 'destill'; did you mean 'distill'?\n"
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    """So they answer in well under 0.2 s."""
+    program = (
+        "import sys; from tsdistill.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert ended.code == 0\n"
+        "heavy = {'torch', 'hydra', 'omegaconf', 'numpy', 'pandas', 'sktime', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    for flag in ("--help", "--version"):
+        ended = subprocess.run(
+            [sys.executable, "-c", program, flag], capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{__version__}\n"
