@@ -17,6 +17,7 @@ usage: tsdistill COMMAND [name=value ...] [Hydra's flags]
 commands:
   train-teacher   train a teacher; cache its logits, its perturbation pool and its saliency maps
   distill         distil a student (trains the teacher first if it is not there)
+  evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   report          write tables from all stored runs
   datasets        list the sets at hand, show one, or download a collection
 
@@ -179,6 +180,17 @@ def _report(conf: Any) -> None:
     write_report(Path(conf.out), conf.select.value, filters, console)
 
 
+def _evaluate(conf: Any) -> None:
+    from omegaconf import OmegaConf
+
+    from tsdistill.config.resolve import check_keys
+    from tsdistill.evaluate import evaluate
+
+    check_keys(conf)
+    settings: Any = OmegaConf.to_object(conf)
+    evaluate(settings)
+
+
 def _as_job(
     task: Callable[[], object], *, debug: bool, on_failure: Callable[[str], None] = lambda told: None
 ) -> None:
@@ -222,5 +234,6 @@ TASKS: dict[str, Callable[[Any], None]] = {
     "train-teacher": _train_teacher,
     "distill": _distill,
     "report": _report,
+    "evaluate": _evaluate,
     "datasets": _datasets,
 }

@@ -64,6 +64,22 @@ class Selection(Enum):
     test = "test"
 
 
+class MetricGroup(Enum):
+    """What ``tsdistill evaluate`` adds; ``substitution`` includes noise."""
+
+    performance = "performance"
+    substitution = "substitution"
+    reasoning = "reasoning"
+    cost = "cost"
+
+
+class Attribution(Enum):
+    """Ways of saying what a model looks at that no student was trained with; from captum."""
+
+    integrated_gradients = "integrated_gradients"
+    occlusion = "occlusion"
+
+
 @dataclass
 class SplitConf:
     """The validation part: a fraction of the training series, and the seed of the split."""
@@ -192,6 +208,36 @@ class ReportConf(BaseConf):
 
 
 @dataclass
+class RestoreConf(BaseConf):
+    """What every command takes that brings stored runs back to life.
+
+    ``allow_code`` builds models and readers from outside of this package that a record names; without it
+    such a record is refused, since it may come from anywhere.
+    """
+
+    data_root: str | None = None
+    hardware: HardwareConf = field(default_factory=HardwareConf)
+    only: OnlyConf = field(default_factory=OnlyConf)
+    allow_code: bool = False
+
+
+@dataclass
+class EvaluateConf(RestoreConf):
+    """``tsdistill evaluate``.
+
+    ``series`` bounds the test series that have maps made; windows are in steps or a fraction of the length.
+    """
+
+    groups: list[MetricGroup] = field(default_factory=lambda: list(MetricGroup))
+    series: int = 100
+    window: float = 0.1
+    occlusion_window: float = 0.1
+    attributions: list[Attribution] = field(default_factory=lambda: list(Attribution))
+    snrs: list[float] = field(default_factory=lambda: [30.0, 20.0, 10.0, 5.0, 0.0])
+    seed: int = 0
+
+
+@dataclass
 class DatasetsConf(BaseConf):
     """``tsdistill datasets``: list all at hand or a ``collection``, show one by ``name``, or ``download``."""
 
@@ -205,6 +251,7 @@ COMMANDS = {
     "train-teacher": TeacherTaskConf,
     "distill": DistillConf,
     "report": ReportConf,
+    "evaluate": EvaluateConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 CURVE_COLUMNS = ("stage", "epoch", "name", "value")
-METRIC_BLOCKS = ("validation", "test", "teacher_validation", "teacher_test", "cost")
+METRIC_BLOCKS = (
+    "validation",
+    "test",
+    "teacher_validation",
+    "teacher_test",
+    "cost",
+    "noise",
+    "reasoning",
+)
 """The parts of a result in which ``null`` stands for an undefined number and is read as ``nan``."""
 
 _log = logging.getLogger("tsdistill")

@@ -1,0 +1,195 @@
+"""Stored runs brought back to life, from their records alone: the dataset, the teacher, the student."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from tsdistill.config.schema import HardwareConf, OnlyConf, SplitConf, TeacherConf, TeacherTaskConf
+from tsdistill.config.targets import locate
+from tsdistill.data.types import Part
+from tsdistill.errors import TsdistillError, nearest
+from tsdistill.evaluation.predict import predict
+from tsdistill.job import Job, prepare
+from tsdistill.store.formats import from_yaml
+from tsdistill.store.records import RunRecord, iter_results, read_run
+from tsdistill.store.teachers import TeacherArtefact, read_teacher
+from tsdistill.teaching import frozen_model
+
+TOLERANCE = 0.01
+"""How far a restored student's logits may lie from the stored ones, against their largest: devices differ."""
+
+
+def stored_runs(out: Path, only: OnlyConf) -> list[dict[str, Any]]:
+    """Results of the stored runs of the given names, by dataset, teacher and id.
+
+    Raises:
+        TsdistillError: nothing is stored, or nothing has these names.
+    """
+    found = list(iter_results(out))
+    if not found:
+        raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
+    for key in ("dataset", "method", "teacher", "student"):
+        wanted = getattr(only, key)
+        known = {result[key] for result in found}
+        for name in wanted or ():
+            if name not in known:
+                raise TsdistillError(f"no stored run has {key}={name}: {nearest(name, known)}")
+        found = [result for result in found if not wanted or result[key] in wanted]
+    if not found:
+        raise TsdistillError("no stored run has all these names together: loosen one of them")
+    return sorted(found, key=lambda result: (result["dataset"], result["teacher_id"], result["id"]))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the students of one teacher share.
+
+    Attributes:
+        job: dataset, split and device.
+        dataset_conf: the config that the dataset was loaded from.
+        teacher: the stored teacher.
+        model: its network, frozen, in eval mode.
+    """
+
+    job: Job
+    dataset_conf: Mapping[str, Any]
+    teacher: TeacherArtefact
+    model: nn.Module
+
+    @property
+    def test(self) -> Part:
+        """The test part."""
+        return self.job.dataset.test
+
+
+def restore_scene(
+    out: Path,
+    record: RunRecord,
+    *,
+    data_root: str | None,
+    hardware: HardwareConf,
+    allow_code: bool,
+) -> Scene:
+    """Load what a stored run was trained on, and by.
+
+    Args:
+        out: the output folder.
+        record: the run's record.
+        data_root: root of the user's local data; None for the one that the run was trained with.
+        hardware: where it shall run.
+        allow_code: build what the record names outside of this package too.
+
+    Raises:
+        TsdistillError: the teacher is gone, the data have changed, or the record names foreign code.
+    """
+    conf, name = from_yaml(record.config_yaml), record.result["dataset"]
+    if not allow_code:
+        for path, node in (
+            ("dataset", conf["dataset"]),
+            ("teacher.model", conf["teacher"]["model"]),
+            ("student.model", conf["student"]["model"]),
+        ):
+            refuse_foreign(node, path)
+    teacher = read_teacher(out, name, record.result["teacher_id"])
+    if teacher is None:
+        raise TsdistillError(
+            f"teacher {record.result['teacher_id']} of {name} is stored no more; distil its students anew"
+        )
+    job = prepare(
+        TeacherTaskConf(
+            out=str(out),
+            dataset=conf["dataset"],
+            data_root=data_root or _if_there(conf.get("data_root")),
+            split=SplitConf(**conf["split"]),
+            teacher=TeacherConf(name=conf["teacher"]["name"], model=conf["teacher"]["model"]),
+            hardware=hardware,
+        )
+    )
+    if job.dataset.fingerprint != teacher.config["data"]:
+        raise TsdistillError(f"{name} is not the data any more that this run was trained on; distil it anew")
+    return Scene(job, conf["dataset"], teacher, frozen_model(job, teacher))
+
+
+def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
+    """Build a stored student, with its weights, in eval mode; it must answer as it did.
+
+    Raises:
+        TsdistillError: weights that do not fit, or logits that are not the stored ones.
+    """
+    conf = from_yaml(record.config_yaml)
+    student = scene.job.build(conf["student"]["model"], "student.model")
+    try:
+        student.load_state_dict(record.weights)
+    except RuntimeError as error:
+        raise TsdistillError(
+            f"run {record.result['id']}: its weights do not fit {conf['student']['model']['_target_']}, "
+            "which has changed since; distil it anew"
+        ) from error
+    student.eval().requires_grad_(False)
+    stored = record.logits["test"].numpy()
+    answers = predict(student, scene.test.x, scene.test.lengths)
+    near = np.allclose(answers, stored, rtol=0, atol=TOLERANCE * (1 + np.abs(stored).max(initial=0)))
+    if conf["hardware"]["precision"] == "fp32" and np.isfinite(stored).all() and not near:
+        raise TsdistillError(
+            f"run {record.result['id']} answers otherwise than when it was stored: its model has changed; "
+            "distil it anew"
+        )
+    return student
+
+
+def read_whole(out: Path, result: Mapping[str, Any]) -> RunRecord:
+    """A run's whole record.
+
+    Raises:
+        TsdistillError: it has gone or was broken since it was listed.
+    """
+    record = read_run(out, result["dataset"], result["id"])
+    if record is None:
+        raise TsdistillError(f"run {result['id']} of {result['dataset']} is broken; distil it anew")
+    return record
+
+
+def refuse_foreign(node: object, path: str) -> None:
+    """Refuse a stored node that would run code from outside of this package and PyTorch's layers.
+
+    A record may come from anywhere: what it names is built only if it is one of our datasets or models, or
+    an ``nn.Module`` of PyTorch's.
+
+    Args:
+        node: the stored config, or a part of it.
+        path: its place, for the message.
+
+    Raises:
+        TsdistillError: it names something else.
+    """
+    if isinstance(node, Mapping):
+        target = node.get("_target_")
+        if target is not None and not _is_own(str(target), path):
+            raise TsdistillError(
+                f"{path}._target_={target} in a stored config is no dataset or model of tsdistill or torch; "
+                "add allow_code=true if you trust it"
+            )
+        for key, value in node.items():
+            refuse_foreign(value, f"{path}.{key}")
+    elif isinstance(node, Sequence) and not isinstance(node, str):
+        for at, value in enumerate(node):
+            refuse_foreign(value, f"{path}[{at}]")
+
+
+def _is_own(target: str, path: str) -> bool:
+    if target.partition(".")[0] not in ("tsdistill", "torch"):
+        return False
+    found = locate(target, path)
+    if not inspect.isclass(found):
+        return False
+    return issubclass(found, nn.Module) or found.__module__.startswith("tsdistill.data.")
+
+
+def _if_there(folder: str | None) -> str | None:
+    """The root that a run was trained with, unless it is of another machine."""
+    return folder if folder and Path(folder).is_dir() else None
