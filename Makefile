@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types tests benchmark five-sets architectures published clean
+.PHONY: help setup demo test lint types tests test-page benchmark five-sets architectures published clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ types: $(READY)
 
 tests: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-page: $(READY)  ## the report's page in headless Chromium, if there is one
+	$(BIN)/python -m pytest -rs tests/report/test_html.py
 
 benchmark: $(READY)  ## speed against the stated yardsticks; BASE=old.json shows the change
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/benchmark.py --write benchmark.json $(if $(BASE),--base $(BASE))

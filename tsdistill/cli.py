@@ -177,7 +177,8 @@ def _report(conf: Any) -> None:
     from tsdistill.report.write import write_report
 
     filters = {name: list(wanted) for name, wanted in conf.only.items() if wanted}
-    write_report(Path(conf.out), conf.select.value, filters, console)
+    out, select = Path(conf.out), conf.select.value
+    write_report(out, select, filters, console, reference=conf.reference, figures=conf.figures)
 
 
 def _evaluate(conf: Any) -> None:

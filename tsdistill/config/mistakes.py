@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from hydra.errors import HydraException
@@ -15,6 +16,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from tsdistill.config.resolve import conf_folder
+from tsdistill.config.schema import COMMANDS
 from tsdistill.errors import nearest
 
 _NO_SUCH_OPTION = re.compile(
@@ -73,8 +76,14 @@ def _hydra(error: BaseException) -> str:
         return f"{group}={name}: there is no such {group}; {nearest(name, choices)}"
     default = re.search(r"Could not override '(?P<key>[^']+)'", text)
     if default:
-        return f"{default['key']}: there is no such setting or group; `tsdistill distill --help` lists them"
+        return f"{default['key']}: there is no such setting or group; {nearest(default['key'], _known())}"
     return _sentence(text)
+
+
+def _known() -> set[str]:
+    """Groups of configs, and settings at the top level of any command."""
+    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    return groups | {field.name for schema in COMMANDS.values() for field in fields(schema)}
 
 
 def _sentence(text: str) -> str:

@@ -201,9 +201,11 @@ class OnlyConf:
 
 @dataclass
 class ReportConf(BaseConf):
-    """``tsdistill report``."""
+    """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none)."""
 
     select: Selection = Selection.validation
+    reference: str | None = None
+    figures: bool = True
     only: OnlyConf = field(default_factory=OnlyConf)
 
 
