@@ -135,6 +135,7 @@ def test_hooks_see_only_ordinary_passes():
 
 
 def test_one_chunk_where_sharing_does_not_pay():
-    assert recurrent._chunk_length(copies=32 * 15, length=24, width=10) == 24
-    assert 5 <= recurrent._chunk_length(copies=32 * 50, length=100, width=10) <= 20
-    assert recurrent._chunk_length(copies=10**9, length=100, width=10) == 1
+    assert recurrent._chunk_length(copies=32 * 15, length=24, width=10, hidden=8) == 24
+    assert recurrent._chunk_length(copies=32 * 4, length=96, width=10, hidden=8) == 96
+    assert 10 <= recurrent._chunk_length(copies=32 * 50, length=100, width=10, hidden=8) <= 30
+    assert 4 <= recurrent._chunk_length(copies=640, length=100, width=10, hidden=100) <= 12

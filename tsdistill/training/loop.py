@@ -216,10 +216,14 @@ def _build_optimizer(task: Trainable, settings: TrainingConf) -> torch.optim.Opt
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     if not trained:
         raise TsdistillError("the model has no parameters to train")
+    # One kernel for all parameters; elsewhere than on the CPU PyTorch's own choice stands.
+    fused = True if all(parameter.device.type == "cpu" for parameter in trained) else None
     if settings.optimizer is Optimizer.sgd:
-        return torch.optim.SGD(trained, settings.lr, momentum=0.9, weight_decay=settings.weight_decay)
+        return torch.optim.SGD(
+            trained, settings.lr, momentum=0.9, weight_decay=settings.weight_decay, fused=fused
+        )
     kind = torch.optim.Adam if settings.optimizer is Optimizer.adam else torch.optim.AdamW
-    return kind(trained, settings.lr, weight_decay=settings.weight_decay)
+    return kind(trained, settings.lr, weight_decay=settings.weight_decay, fused=fused)
 
 
 def _build_scheduler(
