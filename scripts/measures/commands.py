@@ -24,11 +24,11 @@ def _run(words: list[str], folder: Path) -> None:
 def measure_start(folder: Path) -> list[Row]:
     """Time to help and to composed settings, against an empty Python."""
     took = side_by_side(
+        {"pass": lambda: _run([sys.executable, "-c", "pass"], folder)},
         {
-            "pass": lambda: _run([sys.executable, "-c", "pass"], folder),
             "help": lambda: _run(_command("--help"), folder),
             "cfg": lambda: _run(_command("distill", "--cfg", "job"), folder),
-        }
+        },
     )
     return [
         Row("tsdistill --help", "python -c pass", took["pass"], took["help"], Goal("extra", 100)),
@@ -41,7 +41,7 @@ def measure_report(folder: Path) -> list[Row]:
     out = folder / "report"
     for number in range(RECORDS):
         _write_record(out, number)
-    took = side_by_side({"report": lambda: _run(_command("report", f"out={out}"), folder)}, 3, warm_up=0)
+    took = side_by_side({}, {"report": lambda: _run(_command("report", f"out={out}"), folder)}, 2)
     what = f"tsdistill report on {RECORDS:,} generated records"
     return [Row(what, "nothing", 0.0, took["report"], Goal("extra", 10_000))]
 

@@ -1,6 +1,7 @@
 """Whole epochs: against worker processes and the plain step, and TSD against the plain student."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from measures.base import Goal, Row, side_by_side
@@ -29,11 +30,11 @@ def measure_runs(folder: Path) -> list[Row]:
         for method, least in (("plain", 20.0), ("TSD", 10.0)):
             copies = None if method == "plain" else PAPER_COPIES
             trained = task(student("lstm_8", CLASSES), parts, copies)
-            functions: dict[str, Callable[[], None]] = {
-                "yardstick": _with_loaders(parts, copies),
-                "ours": lambda trained=trained: fit_epochs(trained, EPOCHS),  # type: ignore[misc]
-            }
-            took = side_by_side(functions, repetitions=5, warm_up=0)
+            took = side_by_side(
+                {"yardstick": _with_loaders(parts, copies)},
+                {"ours": partial(fit_epochs, trained, EPOCHS)},
+                repetitions=5 if copies is None else 3,
+            )
             what = f"{EPOCHS} epochs with validation, lstm_8, {method}, {name}"
             against = "DataLoaders of 4 workers" + (", plain step" if copies else "")
             found.append(
@@ -61,9 +62,7 @@ def measure_default(folder: Path) -> list[Row]:
                 "plain": task(student(size, CLASSES), parts, None),
                 "TSD": task(student(size, CLASSES), parts, default_copies()),
             }
-            took = side_by_side(
-                {kind: lambda t=t: fit_epochs(t, 10) for kind, t in tasks.items()}  # type: ignore[misc]
-            )
+            took = side_by_side({}, {kind: partial(fit_epochs, t, 10) for kind, t in tasks.items()})
             what = f"TSD epoch at the default M = {default_copies()}, {size}, {name}"
             found.append(
                 Row(

@@ -1,5 +1,6 @@
 """Building the pool's logits against the teacher's bare forward pass."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from tsdistill.saliency.draws import References, draw_pool
 from tsdistill.teaching import pool_logits
 
 SERIES, LENGTH, CLASSES = 20, 100, 5
-BATCH = 512
+BATCH = 256
 
 
 def measure(_: Path) -> list[Row]:
@@ -25,14 +26,10 @@ def measure(_: Path) -> list[Row]:
         generator = torch.Generator().manual_seed(0)
         draws = draw_pool(references, train.y, torch.full((SERIES,), starts), starts, generator)
         ready = random_part(SERIES * starts, LENGTH, CLASSES).x
+        built = partial(pool_logits, train=train, draws=draws, references=references, window=WINDOW)
         took = side_by_side(
-            {
-                "bare": lambda m=model, x=ready: _forward(m, x),  # type: ignore[misc]
-                "general": lambda m=model, d=draws, r=references, t=train: pool_logits(
-                    Bare(m), t, d, r, WINDOW
-                ),  # type: ignore[misc]
-                "ours": lambda m=model, d=draws, r=references, t=train: pool_logits(m, t, d, r, WINDOW),  # type: ignore[misc]
-            },
+            {"bare": partial(_forward, model, ready)},
+            {"general": partial(built, Bare(model)), "ours": partial(built, model)},
             repetitions=5,
         )
         what, against = f"pool of {SERIES} x {starts}, {name} teacher", "bare forward pass of as many series"
