@@ -18,6 +18,7 @@ commands:
   train-teacher   train a teacher; cache its logits, its perturbation pool and its saliency maps
   distill         distil a student (trains the teacher first if it is not there)
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
+  explain         draw what a teacher and its stored students look at
   report          write tables from all stored runs
   datasets        list the sets at hand, show one, or download a collection
 
@@ -192,6 +193,17 @@ def _evaluate(conf: Any) -> None:
     evaluate(settings)
 
 
+def _explain(conf: Any) -> None:
+    from omegaconf import OmegaConf
+
+    from tsdistill.config.resolve import check_keys
+    from tsdistill.explain import explain
+
+    check_keys(conf)
+    settings: Any = OmegaConf.to_object(conf)
+    explain(settings)
+
+
 def _as_job(
     task: Callable[[], object], *, debug: bool, on_failure: Callable[[str], None] = lambda told: None
 ) -> None:
@@ -236,5 +248,6 @@ TASKS: dict[str, Callable[[Any], None]] = {
     "distill": _distill,
     "report": _report,
     "evaluate": _evaluate,
+    "explain": _explain,
     "datasets": _datasets,
 }

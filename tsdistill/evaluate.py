@@ -146,7 +146,7 @@ class _Stage:
     def teacher_reasoning(self) -> dict[str, float]:
         """How faithful the teacher's own maps are: the yardstick of its students'."""
         found = reasoning_alone(self.scene.model, self.maps, self.sample, self.truth, self.settings.seed)
-        return {f"teacher_{name}": value for name, value in found.items()}
+        return {f"teacher_{name}": value for name, value in found.items() if name != "planted_share"}
 
     @cached_property
     def truth(self) -> NDArray[np.bool_] | None:

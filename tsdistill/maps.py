@@ -104,7 +104,7 @@ def sample_of(
     T, C = job.dataset.length, job.dataset.channels
     lengths = torch.full((len(rows),), T) if chosen.lengths is None else torch.from_numpy(chosen.lengths)
     shortest = int(lengths.min()) if train.lengths is None else int(min(lengths.min(), train.lengths.min()))
-    width = resolve_window(window, shortest)
+    width = resolve_window(window, shortest, "window")
     explained = predict(teacher, chosen.x, chosen.lengths).argmax(axis=1)
     references = References(train.x, train.y, train.lengths)
     limits = lengths - width + 1
@@ -160,7 +160,7 @@ def all_maps(model: nn.Module, sample: Sample, settings: MapSettings) -> dict[st
         )
     if "occlusion" in settings.attributions:
         shortest = part.x.shape[2] if part.lengths is None else int(part.lengths.min())
-        width = resolve_window(settings.occlusion_window, shortest)
+        width = resolve_window(settings.occlusion_window, shortest, "occlusion_window")
         maps["occlusion"] = over_channels(
             occlusion(model, part.x, sample.explained, part.lengths, window=width)
         )

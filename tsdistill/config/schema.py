@@ -240,6 +240,24 @@ class EvaluateConf(RestoreConf):
 
 
 @dataclass
+class ExplainConf(RestoreConf):
+    """``tsdistill explain``.
+
+    ``seed`` and ``trial`` choose the students (null: the lowest seed stored); ``samples`` is the number of
+    series shown of each kind, ``series`` bounds those that class averages are made of. ``input`` names a
+    file with series of one's own.
+    """
+
+    seed: int | None = None
+    trial: int = 0
+    samples: int = 1
+    series: int = 60
+    window: float = 0.1
+    draws_seed: int = 0
+    input: str | None = None
+
+
+@dataclass
 class DatasetsConf(BaseConf):
     """``tsdistill datasets``: list all at hand or a ``collection``, show one by ``name``, or ``download``."""
 
@@ -254,6 +272,7 @@ COMMANDS = {
     "distill": DistillConf,
     "report": ReportConf,
     "evaluate": EvaluateConf,
+    "explain": ExplainConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

@@ -52,12 +52,13 @@ class References:
     lengths: Tensor | None = None
 
 
-def resolve_window(window: float, length: int) -> int:
+def resolve_window(window: float, length: int, setting: str = "saliency.window") -> int:
     """Turn a window in steps, or as a fraction of the length, into steps.
 
     Args:
         window: a whole number of steps, or a fraction below 1.
         length: the shortest series' length in steps.
+        setting: name of the setting, for the message.
 
     Returns:
         Steps, 1..length.
@@ -68,12 +69,12 @@ def resolve_window(window: float, length: int) -> int:
     steps = max(1, round(window * length)) if 0 < window < 1 else int(window)
     if window <= 0 or (window >= 1 and steps != window):
         raise TsdistillError(
-            f"saliency.window={window:g} is neither a number of steps nor a fraction of the length; "
+            f"{setting}={window:g} is neither a number of steps nor a fraction of the length; "
             f"give 1..{length}, or a fraction such as 0.1"
         )
     if steps > length:
         raise TsdistillError(
-            f"saliency.window={steps} is longer than the shortest series ({length} steps); "
+            f"{setting}={steps} is longer than the shortest series ({length} steps); "
             f"give at most {length}, or a fraction such as 0.1"
         )
     return steps

@@ -1,0 +1,320 @@
+"""``tsdistill explain``: what a teacher and its stored students look at, as pictures and arrays."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from tsdistill.config.schema import ExplainConf
+from tsdistill.console import say
+from tsdistill.data.types import FloatArray, IntArray, Part
+from tsdistill.data.unlabelled import read_unlabelled
+from tsdistill.errors import TsdistillError
+from tsdistill.evaluation.predict import predict
+from tsdistill.evaluation.reasoning import map_agreement
+from tsdistill.maps import MapSettings, Sample, draw_sample, perturbation_maps, sample_of, teacher_maps
+from tsdistill.report.figures.strips import RHO, Column, Strip, draw_strips
+from tsdistill.report.figures.style import save, style
+from tsdistill.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
+from tsdistill.store.artefact import safe_name
+
+MOST_STUDENTS = 8
+MOST_CLASSES = 9
+ANSWERS = "; below it the model's answer, right (✓) or wrong (✗)"
+
+
+def explain(conf: ExplainConf) -> list[Path]:
+    """Draw what teacher and students look at, for every stored dataset of the given names.
+
+    Returns:
+        The folders that pictures and arrays went into.
+
+    Raises:
+        TsdistillError: nothing is stored of these names, or a run cannot be restored.
+    """
+    for key in ("samples", "series"):
+        if getattr(conf, key) < 1:
+            raise TsdistillError(f"{key}={getattr(conf, key)} should be 1 or more")
+    results = stored_runs(Path(conf.out), conf.only)
+    datasets = list(dict.fromkeys(result["dataset"] for result in results))
+    if conf.input and len(datasets) > 1:
+        raise TsdistillError(f"input: name the one dataset whose models shall look: {', '.join(datasets)}")
+    return [_explain(conf, [r for r in results if r["dataset"] == name]) for name in datasets]
+
+
+def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
+    shown = _cast(conf, results)
+    out = Path(conf.out)
+    records = [read_whole(out, result) for result in shown]
+    scene = restore_scene(
+        out, records[0], data_root=conf.data_root, hardware=conf.hardware, allow_code=conf.allow_code
+    )
+    models = {f"teacher {shown[0]['teacher']}": scene.model}
+    for name, record in zip(_names(shown), records, strict=True):
+        models[name] = restore_student(scene, record)
+    folder = out / "explain" / safe_name(scene.job.dataset.name)
+    if conf.input:
+        path = Path(conf.input).expanduser()
+        return _explain_own(conf, scene, models, path, folder / f"own-{safe_name(path.name)}")
+    return _explain_test(conf, scene, models, folder)
+
+
+def _cast(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The students shown: of the teacher that has most of them, of one seed, of one trial."""
+    name = results[0]["dataset"]
+    of_trial = [result for result in results if result["trial"] == conf.trial]
+    if not of_trial:
+        raise TsdistillError(
+            f"{name}: no stored run has trial={conf.trial}; stored: {_listed(results, 'trial')}"
+        )
+    teacher, _ = Counter(result["teacher_id"] for result in of_trial).most_common(1)[0]
+    mine = [result for result in of_trial if result["teacher_id"] == teacher]
+    seed = min(result["seed"] for result in mine) if conf.seed is None else conf.seed
+    cast = [result for result in mine if result["seed"] == seed]
+    if not cast:
+        raise TsdistillError(f"{name}: no stored run has seed={seed}; stored: {_listed(mine, 'seed')}")
+    cast.sort(key=lambda result: (result["student"], result["method"], result["id"]))
+    if len(cast) > MOST_STUDENTS:
+        say(f"{name}: {len(cast)} students fit; the first {MOST_STUDENTS} are shown, choose by method=...")
+    return cast[:MOST_STUDENTS]
+
+
+def _listed(results: Sequence[Mapping[str, Any]], key: str) -> str:
+    return ", ".join(map(str, sorted({result[key] for result in results})))
+
+
+def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the students, as short as they can be told apart."""
+    several = len({result["student"] for result in results}) > 1
+    names = [f"{r['method']} {r['student']}" if several else str(r["method"]) for r in results]
+    seen: Counter[str] = Counter()
+    for at, name in enumerate(names):
+        seen[name] += 1
+        if seen[name] > 1:
+            names[at] = f"{name} #{seen[name]}"
+    return names
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """Maps of all models of the same series.
+
+    Attributes:
+        sample: the series.
+        maps: (n, T) or, by channel, (n, C, T), by model; the teacher's first.
+        predicted: classes, (n,) int64, by model.
+    """
+
+    sample: Sample
+    maps: Mapping[str, FloatArray]
+    predicted: Mapping[str, IntArray]
+
+    @classmethod
+    def of(
+        cls, models: Mapping[str, nn.Module], sample: Sample, ready: Mapping[str, FloatArray] | None = None
+    ) -> "_Looks":
+        ready = ready or {}
+        maps = {
+            name: ready[name] if name in ready else perturbation_maps(model, sample)
+            for name, model in models.items()
+        }
+        part = sample.part
+        predicted = {name: predict(m, part.x, part.lengths).argmax(axis=1) for name, m in models.items()}
+        return cls(sample, maps, predicted)
+
+    def strip(self, name: str, row: int) -> FloatArray:
+        """One map as (C or 1, T), NaN in padding."""
+        return _without_padding(
+            self.maps[name][row].reshape(-1, self.maps[name].shape[-1]), self.sample.part, row
+        )
+
+    def spearman(self, name: str, row: int) -> float:
+        """Agreement of one model's map with the teacher's, over time (and channels)."""
+        teacher = next(iter(self.maps))
+        one, other = (self.strip(model, row) for model in (name, teacher))
+        true = ~np.isnan(one)
+        return map_agreement(one[true][None], other[true][None])["spearman"]
+
+
+def _without_padding(values: FloatArray, part: Part, row: int) -> FloatArray:
+    if part.lengths is None:
+        return values
+    return np.where(np.arange(values.shape[-1]) < part.lengths[row], values, np.float32(np.nan))
+
+
+def _explain_test(conf: ExplainConf, scene: Scene, models: Mapping[str, nn.Module], folder: Path) -> Path:
+    """Strips of chosen test series, averages of classes, and the arrays."""
+    job, classes = scene.job, scene.job.dataset.classes
+    kinds = choose(scene.test, models, conf.samples)
+    rows = np.array([row for _, row in kinds], dtype=np.int64)
+    by_channel = job.dataset.channels > 1
+    chosen = sample_of(
+        job, scene.model, scene.test, rows, conf.window, conf.draws_seed, by_channel=by_channel
+    )
+    looks = _Looks.of(models, chosen)
+    titles = [f"{kind}: test series {row + 1}\nclass {classes[scene.test.y[row]]}" for kind, row in kinds]
+    settings = MapSettings(conf.series, conf.window, conf.window, (), conf.draws_seed)
+    sample = draw_sample(scene, settings)
+    teacher = next(iter(models))
+    many = _Looks.of(models, sample, {teacher: teacher_maps(scene, sample, settings)["saliency"]})
+    _tell(job.dataset.name, many)
+    about = f"{job.dataset.name}: what {teacher} and its students look at"
+    with style():
+        channels = "; rows of a strip: channels" if by_channel else ""
+        save(
+            draw_strips(about + channels, list(models), _columns(looks, titles, classes), ANSWERS),
+            folder,
+            "strips",
+        )
+        save(_draw_classes(about, many, classes), folder, "classes")
+    _save_arrays(folder / "maps.npz", many, looks)
+    say(f"{job.dataset.name}: {folder}/strips.svg, classes.svg (and .png, .pdf) and maps.npz")
+    return folder
+
+
+def _explain_own(
+    conf: ExplainConf, scene: Scene, models: Mapping[str, nn.Module], path: Path, folder: Path
+) -> Path:
+    """Strips of the user's own series, the first few of them, and the arrays of all."""
+    job = scene.job
+    root = job.conf.data_root
+    part = read_unlabelled(
+        path, job.dataset, scene.dataset_conf, None if root is None else Path(root), job.out / "data"
+    )
+    sample = sample_of(job, scene.model, part, np.arange(len(part)), conf.window, conf.draws_seed)
+    looks = _Looks.of(models, sample)
+    shown = range(min(len(part), 3 * conf.samples))
+    about = f"{path.name}: what {next(iter(models))} of {job.dataset.name} and its students look at"
+    columns = _columns(looks, [f"series {row + 1}" for row in shown], job.dataset.classes, truth=False)
+    with style():
+        save(draw_strips(about, list(models), columns, "; below it the model's answer"), folder, "strips")
+    _save_arrays(folder / "maps.npz", looks, None)
+    _tell(path.name, looks)
+    say(f"{path.name}: {folder}/strips.svg (and .png, .pdf) and maps.npz of all {len(part)} series")
+    return folder
+
+
+def choose(test: Part, models: Mapping[str, nn.Module], samples: int) -> list[tuple[str, int]]:
+    """Choose the series that are shown: the first of each kind in the order of the test part.
+
+    Kinds are ``correct`` (teacher and all students right), ``teacher wrong``, and ``disagreeing`` (some
+    student says otherwise than its teacher). No series is shown twice; a kind without any is left out.
+
+    Args:
+        test: the test part.
+        models: the teacher first.
+        samples: series of each kind.
+
+    Returns:
+        Kind and row of each. At least one: the first series, as ``first``, where no kind has any.
+    """
+    answers = np.stack([predict(model, test.x, test.lengths).argmax(axis=1) for model in models.values()])
+    kinds = {
+        "correct": (answers == test.y).all(axis=0),
+        "teacher wrong": answers[0] != test.y,
+        "disagreeing": (answers != answers[0]).any(axis=0),
+    }
+    found: list[tuple[str, int]] = []
+    for kind, there in kinds.items():
+        taken = {row for _, row in found}
+        found += [(kind, int(row)) for row in np.flatnonzero(there) if row not in taken][:samples]
+    return found or [("first", 0)]
+
+
+def _columns(
+    looks: _Looks, titles: Sequence[str], classes: Sequence[str], truth: bool = True
+) -> list[Column]:
+    """A column for each of the first series of a sample; beside a strip its agreement and its answer."""
+    part, teacher = looks.sample.part, next(iter(looks.maps))
+    columns = []
+    for row, title in enumerate(titles):
+        strips = []
+        for name in looks.maps:
+            answer = looks.predicted[name][row]
+            mark = "" if not truth else " ✓" if answer == part.y[row] else " ✗"
+            agreed = "" if name == teacher else f"{_rho(looks.spearman(name, row))}\n"
+            strips.append(Strip(looks.strip(name, row), f"{agreed}{_short(classes[answer])}{mark}"))
+        columns.append(Column(title, _without_padding(part.x[row], part, row), None, strips))
+    return columns
+
+
+def _draw_classes(about: str, looks: _Looks, classes: Sequence[str]) -> Any:
+    """Averages over the sample's series of each true class, every map by its own mean first."""
+    part, teacher = looks.sample.part, next(iter(looks.maps))
+    scaled = {
+        name: values / np.maximum(values.mean(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+        for name, values in looks.maps.items()
+    }
+    present = np.unique(part.y)
+    columns = []
+    for label in present[:MOST_CLASSES]:
+        mine = part.y == label
+        means = {name: values[mine].mean(axis=0)[None] for name, values in scaled.items()}
+        strips = [
+            Strip(
+                mean,
+                "" if name == teacher else _rho(map_agreement(mean, means[teacher])["spearman"]),
+            )
+            for name, mean in means.items()
+        ]
+        x = part.x[mine]
+        columns.append(
+            Column(
+                f"class {_short(classes[label], 24)}\n{mine.sum()} series",
+                x.mean(axis=0),
+                x.std(axis=0),
+                strips,
+            )
+        )
+    left = f" (first {MOST_CLASSES} of {len(present)} classes)" if len(present) > MOST_CLASSES else ""
+    together = "" if part.x.shape[1] == 1 else "; channels replaced together"
+    return draw_strips(f"{about}, class averages{left}{together}", list(looks.maps), columns)
+
+
+def _rho(value: float) -> str:
+    return f"{RHO} undefined" if np.isnan(value) else f"{RHO} {value:.2f}"
+
+
+def _short(name: str, most: int = 10) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _tell(name: str, looks: _Looks) -> None:
+    """Print each student's agreement with the teacher over the whole sample."""
+    teacher = next(iter(looks.maps))
+    for student, maps in looks.maps.items():
+        if student == teacher:
+            continue
+        found = map_agreement(maps, looks.maps[teacher], looks.sample.part.lengths)
+        undefined = f", {found['undefined']:.0f} undefined" if found["undefined"] else ""
+        say(
+            f"{name} {student}: Spearman {found['spearman']:.3f} "
+            f"(shuffled pairs {found['spearman_chance']:.3f}), top 10 % {found['top10']:.3f} "
+            f"({found['top10_chance']:.3f}), {len(maps)} series{undefined}"
+        )
+
+
+def _save_arrays(path: Path, looks: _Looks, shown: _Looks | None) -> None:
+    """Maps of all models as ``.npz``: ``maps`` (models, n, T) of ``x`` (n, C, T), and those shown."""
+    sample = looks.sample
+    arrays: dict[str, Any] = {
+        "names": np.array(list(looks.maps)),
+        "maps": np.stack(list(looks.maps.values())),
+        "predicted": np.stack(list(looks.predicted.values())),
+        "x": sample.part.x,
+        "y": sample.part.y,
+        "rows": sample.rows,
+        "explained": sample.explained,
+        "window": np.array(sample.window),
+    }
+    if sample.part.lengths is not None:
+        arrays["lengths"] = sample.part.lengths
+    if shown is not None:
+        arrays["shown_rows"] = shown.sample.rows
+        arrays["shown_maps"] = np.stack(list(shown.maps.values()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **arrays)
