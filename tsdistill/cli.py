@@ -118,12 +118,14 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
 
 def _expand(command: str, words: Sequence[str]) -> list[str]:
     """Write out what Hydra has no word for: collections in a sweep, the set to show, the runs to read."""
-    from tsdistill.data.catalogue import expand_collections
-
     if command == "datasets":
         return [word if "=" in word or word.startswith("-") else f"name={word}" for word in words]
     if command not in COMPOSING:
         return [_restriction(word) for word in words]
+    if not any("@" in word for word in words):
+        return list(words)
+    from tsdistill.data.catalogue import expand_collections
+
     roots = [word.partition("=")[2] for word in words if word.startswith("data_root=")]
     root = roots[-1] if roots else os.environ.get("TSDISTILL_DATA")
     return expand_collections(words, Path(root) if root else None)
