@@ -1,7 +1,8 @@
 """``tsdistill explain``: what a teacher and its stored students look at, as pictures and arrays."""
 
+import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,7 @@ class _Looks:
     def spearman(self, name: str, row: int) -> float:
         """Agreement of one model's map with the teacher's, over time (and channels)."""
         teacher = next(iter(self.maps))
-        one, other = (self.strip(model, row) for model in (name, teacher))
-        true = ~np.isnan(one)
-        return map_agreement(one[true][None], other[true][None])["spearman"]
+        return _spearman(self.strip(name, row), self.strip(teacher, row))
 
 
 def _without_padding(values: FloatArray, part: Part, row: int) -> FloatArray:
@@ -164,7 +163,7 @@ def _explain_test(conf: ExplainConf, scene: Scene, models: Mapping[str, nn.Modul
     _tell(job.dataset.name, many)
     about = f"{job.dataset.name}: what {teacher} and its students look at"
     with style():
-        channels = "; rows of a strip: channels" if by_channel else ""
+        channels = "; rows of a strip: channels, the first on top" if by_channel else ""
         save(
             draw_strips(about + channels, list(models), _columns(looks, titles, classes), ANSWERS),
             folder,
@@ -218,11 +217,12 @@ def choose(test: Part, models: Mapping[str, nn.Module], samples: int) -> list[tu
         "teacher wrong": answers[0] != test.y,
         "disagreeing": (answers != answers[0]).any(axis=0),
     }
-    found: list[tuple[str, int]] = []
+    found: dict[str, list[int]] = {}
     for kind, there in kinds.items():
-        taken = {row for _, row in found}
-        found += [(kind, int(row)) for row in np.flatnonzero(there) if row not in taken][:samples]
-    return found or [("first", 0)]
+        taken = {row for rows in found.values() for row in rows}
+        found[kind] = [int(row) for row in np.flatnonzero(there) if row not in taken][:samples]
+    shown = [(kind, rows[at]) for at in range(samples) for kind, rows in found.items() if at < len(rows)]
+    return shown or [("first", 0)]
 
 
 def _columns(
@@ -245,34 +245,42 @@ def _columns(
 def _draw_classes(about: str, looks: _Looks, classes: Sequence[str]) -> Any:
     """Averages over the sample's series of each true class, every map by its own mean first."""
     part, teacher = looks.sample.part, next(iter(looks.maps))
-    scaled = {
-        name: values / np.maximum(values.mean(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
-        for name, values in looks.maps.items()
-    }
     present = np.unique(part.y)
     columns = []
     for label in present[:MOST_CLASSES]:
-        mine = part.y == label
-        means = {name: values[mine].mean(axis=0)[None] for name, values in scaled.items()}
+        mine = np.flatnonzero(part.y == label)
+        means = {name: _mean_map(looks, name, mine) for name in looks.maps}
         strips = [
-            Strip(
-                mean,
-                "" if name == teacher else _rho(map_agreement(mean, means[teacher])["spearman"]),
-            )
+            Strip(mean, "" if name == teacher else _rho(_spearman(mean, means[teacher])))
             for name, mean in means.items()
         ]
-        x = part.x[mine]
-        columns.append(
-            Column(
-                f"class {_short(classes[label], 24)}\n{mine.sum()} series",
-                x.mean(axis=0),
-                x.std(axis=0),
-                strips,
-            )
-        )
+        x = np.stack([_without_padding(part.x[row], part, row) for row in mine.tolist()])
+        title = f"class {_short(classes[label], 24)}\n{len(mine)} series"
+        columns.append(Column(title, _over_series(np.nanmean, x), _over_series(np.nanstd, x), strips))
     left = f" (first {MOST_CLASSES} of {len(present)} classes)" if len(present) > MOST_CLASSES else ""
     together = "" if part.x.shape[1] == 1 else "; channels replaced together"
     return draw_strips(f"{about}, class averages{left}{together}", list(looks.maps), columns)
+
+
+def _mean_map(looks: _Looks, name: str, rows: IntArray) -> FloatArray:
+    """Mean over series of their maps, each divided by its own mean, (1, T)."""
+    maps = np.stack([looks.strip(name, int(row)) for row in rows])
+    means = np.nanmean(maps, axis=-1, keepdims=True)
+    return _over_series(np.nanmean, maps / np.maximum(means, np.finfo(np.float32).tiny))
+
+
+def _over_series(summary: Callable[..., Any], values: FloatArray) -> FloatArray:
+    """Summarise (n, C, T) over the series that reach each step, NaN where none does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of steps that none reaches
+        found: FloatArray = summary(values, axis=0)
+    return found
+
+
+def _spearman(one: FloatArray, other: FloatArray) -> float:
+    """Rank correlation of two maps of one shape over their true steps."""
+    true = ~np.isnan(one)
+    return map_agreement(one[true][None], other[true][None])["spearman"]
 
 
 def _rho(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
     height = blocks * (1.15 + len(names) * strip_height) + 0.9
     width = WIDTH if abreast == ABREAST else 1.4 + 1.9 * abreast + 0.4
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(literal(title), fontsize=9)
+    figure.suptitle(literal(fill(title, int(14 * width))), fontsize=9)
     spacing: Any = figure.get_layout_engine()
     spacing.set(h_pad=0.02, w_pad=0.03, hspace=0.0, wspace=0.0)
     ratios = [0.85, *[strip_height] * len(names)] * blocks
