@@ -211,6 +211,8 @@ class Interval:
     n: int
 
     def __str__(self) -> str:
+        if self.n < 2:
+            return "-"
         return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
 
 
@@ -285,6 +287,7 @@ def document(runs: pd.DataFrame, made: Counter[tuple[str, ...]], failures: int) 
         f"![Quality against M]({NAME}.svg)",
         EXPLANATION,
         budget_table(runs),
+        noise(runs),
         "By set (mean ± standard deviation over seeds):",
         set_table(runs),
         "## Pool, window, temperature, draws, mode",
@@ -339,10 +342,10 @@ def budget_table(runs: pd.DataFrame) -> str:
     heads = ["M", "runs", *METRICS.values(), *(f"{m} - at M = {FULL}" for m in METRICS.values())]
     rows = []
     for label, at, found in _budget_rows(runs, bounds):
-        means = [f"{at[metric].mean():.3f}" for metric in METRICS]
+        means = [_number(at[metric].mean(), 3) for metric in METRICS]
         differences = [str(found[metric]) for metric in METRICS] if found else ["-"] * len(METRICS)
         bounded = "-" if label not in map(str, bounds) else "yes" if _bounded(found) else "no"
-        time = f"{time_ratio(runs, at):.2f}"
+        time = _number(time_ratio(runs, at), 2)
         rows.append([label, len(at), *means, *differences, bounded, time, int(at["collapsed"].sum())])
     return _table([*heads, "bounded", "time", "collapsed"], rows)
 
@@ -359,6 +362,16 @@ def _budget_rows(
 
 def _bounded(found: Mapping[str, Interval]) -> bool:
     return all(one.low > BOUND for one in found.values())
+
+
+def noise(runs: pd.DataFrame) -> str:
+    """How much a run at the full M differs from another one like it."""
+    full = scores(runs, perturbations=FULL)
+    told = " and ".join(f"{_number(seed_spread(full, m), 3)} in {title}" for m, title in METRICS.items())
+    return (
+        f"For comparison: at M = {FULL} itself, students of one set spread by {told} over their seeds "
+        "(standard deviation, pooled over sets)."
+    )
 
 
 def set_table(runs: pd.DataFrame) -> str:
@@ -395,7 +408,7 @@ def factor_table(runs: pd.DataFrame) -> str:
     for i, (name, value) in enumerate(points):
         cells: list[Any] = [TITLES[name], value, found["average_precision"][i].n]
         for m in METRICS:
-            cells += [f"{at[i][m].mean():.3f}", str(found[m][i]), f"{adjusted[m][i]:.2f}"]
+            cells += [_number(at[i][m].mean(), 3), found[m][i], _number(adjusted[m][i], 2)]
         rows.append(cells)
     heads = [cell for m in METRICS.values() for cell in (m, f"{m} - default", "p")]
     return _table(["factor", "value", "pairs", *heads], rows)
@@ -481,6 +494,10 @@ def missing(runs: pd.DataFrame, failures: int) -> str:
     told = ", ".join(f"{count} at {name}" for name, count in lacking.items() if count > 0)
     total = sum(len(DATASETS) * len(seeds) for _, seeds in wanted.values())
     return f"{total} runs are wanted; {failures} failed; missing: {told or 'none'}."
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

@@ -83,6 +83,7 @@ def test_a_single_pair_has_no_interval():
     found = BUDGET.interval([0.1])
     assert found.n == 1
     assert math.isnan(found.low) and math.isnan(found.p)
+    assert str(found) == "-"
 
 
 def test_pairs_have_the_same_set_and_seed():
