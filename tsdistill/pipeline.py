@@ -60,7 +60,7 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     with locked(folder, waiting=lambda: say(f"{run.title}: waiting for another process that does this run")):
         found = None if run.conf.retrain else read_run(job.out, name, run.id)
         result = _train_student(run) if found is None else found.result
-    failure_path(job.out, _identity(composed)["dataset"], _failure_id(composed)).unlink(missing_ok=True)
+    failure_path(job.out, run.identity["dataset"], _failure_id(run.identity)).unlink(missing_ok=True)
     say(f"{run.title}: {'' if found is None else 'already there, '}{_summary(result)}")
     return result
 
@@ -75,13 +75,14 @@ def record_failure(composed: DictConfig, error: str) -> None:
     composed = composed.copy()
     with suppress(TsdistillError):  # which may be what failed
         apply_trial(composed)
-    failure = {"id": _failure_id(composed), **_identity(composed), "error": " ".join(error.split())}
+    identity = _identity(composed)
+    failure = {"id": _failure_id(identity), **identity, "error": " ".join(error.split())}
     write_failure(Path(composed.out), failure["dataset"], failure["id"], failure)
 
 
-def _failure_id(composed: DictConfig) -> str:
+def _failure_id(identity: Mapping[str, Any]) -> str:
     """Key of a failure: of the settings alone, since the data or the teacher may be what failed."""
-    return key_of("failure", _identity(composed))
+    return key_of("failure", identity)
 
 
 def _identity(composed: DictConfig) -> dict[str, Any]:
@@ -112,13 +113,14 @@ def _windowed(composed: DictConfig) -> bool:
 
 @dataclass(frozen=True)
 class _Run:
-    """A student to be: its settings, its teacher, and the key of its record."""
+    """A student to be: its settings, its teacher, who its record says it is, and the record's key."""
 
     composed: DictConfig
     conf: DistillConf
     job: Job
     stages: list[Stage]
     teacher: TeacherArtefact
+    identity: Mapping[str, Any]
     id: str
 
     @classmethod
@@ -133,9 +135,8 @@ class _Run:
             conf.student.model, "student.model"
         )  # a wrong student is refused before its teacher is trained
         teacher = best_teacher(job)
-        return cls(
-            composed, conf, job, stages, teacher, key_of("run", _run_facts(conf, job, stages, teacher))
-        )
+        key = key_of("run", _run_facts(conf, job, stages, teacher))
+        return cls(composed, conf, job, stages, teacher, _identity(composed), key)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -248,7 +249,7 @@ def _result(
     last = list(fits.values())[-1]
     return {
         "id": run.id,
-        **_identity(run.composed),
+        **run.identity,
         "dataset": job.dataset.name,
         "data": {
             "channels": job.dataset.channels,
