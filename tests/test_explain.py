@@ -1,0 +1,333 @@
+"""What teacher and students look at, as pictures and arrays: which series, which numbers, all legible."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+from tsdistill import explain as module
+from tsdistill.cli import run
+from tsdistill.config.schema import HardwareConf, OnlyConf
+from tsdistill.data.types import Part
+from tsdistill.data.unlabelled import read_unlabelled
+from tsdistill.errors import TsdistillError
+from tsdistill.explain import choose
+from tsdistill.report.figures.strips import Column, Strip, draw_strips
+from tsdistill.report.figures.style import save, style
+from tsdistill.restore import Scene, read_whole, restore_scene, stored_runs
+
+COMMON = (
+    "data_root=null",
+    "hardware=cpu",
+    "teacher=fcn_8",
+    "student=lstm_8",
+    "teacher.training.epochs=3",
+    "training.epochs=2",
+    "saliency.window=5",
+    "saliency.perturbations=4",
+)
+PLANTED = (
+    "dataset=planted",
+    "dataset.n_train=20",
+    "dataset.n_test=16",
+    "dataset.length=24",
+    "dataset.window=6",
+)
+MANY = (*PLANTED, "dataset.channels=3", "dataset.name=Many", "method=none")
+QUICK = ("data_root=null", "hardware=cpu", "series=8")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stored runs: a univariate set with four students, a multivariate one with one."""
+    out, argv = tmp_path_factory.mktemp("stored"), sys.argv
+    try:
+        assert run("distill", ["-m", *COMMON, *PLANTED, "method=none,tsd", "seed=5,6", f"out={out}"]) == 0
+        assert run("distill", [*COMMON, *MANY, f"out={out}"]) == 0
+    finally:
+        sys.argv = argv
+    return out
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def scene_of(out: Path, dataset: str) -> Scene:
+    result = stored_runs(out, OnlyConf(dataset=[dataset]))[0]
+    return restore_scene(
+        out, read_whole(out, result), data_root=None, hardware=HardwareConf(device="cpu"), allow_code=False
+    )
+
+
+# --- the command ---
+
+
+def test_pictures_and_arrays_of_a_univariate_set(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet"]) == 0
+    folder = out / "explain" / "Planted_shapelet"
+    names = {f"{name}.{kind}" for name in ("strips", "classes") for kind in ("svg", "png", "pdf")}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == names | {"maps.npz"}
+    with np.load(folder / "maps.npz") as arrays:
+        assert arrays["names"].tolist() == ["teacher fcn_8", "none", "tsd"]
+        assert arrays["maps"].shape == (3, 8, 24) and arrays["predicted"].shape == (3, 8)
+        assert arrays["x"].shape == (8, 1, 24) and np.bincount(arrays["y"]).tolist() == [4, 4]
+        assert np.array_equal(arrays["explained"], arrays["predicted"][0])
+        assert arrays["shown_maps"].shape == (3, len(arrays["shown_rows"]), 24)
+        told = [spearmanr(arrays["maps"][0, i], arrays["maps"][2, i])[0] for i in range(8)]
+    line = next(line for line in capsys.readouterr().out.splitlines() if "tsd: Spearman" in line)
+    assert float(line.split("Spearman ")[1].split()[0]) == pytest.approx(np.mean(told), abs=6e-4)
+
+
+def test_by_channel_where_there_are_several(out: Path) -> None:
+    assert run("explain", [*QUICK, f"out={out}", "dataset=Many"]) == 0
+    with np.load(out / "explain" / "Many" / "maps.npz") as arrays:
+        shown = len(arrays["shown_rows"])
+        assert arrays["shown_maps"].shape == (2, shown, 3, 24) and arrays["maps"].shape == (2, 8, 24)
+
+
+def test_the_same_command_draws_the_same(out: Path) -> None:
+    folder = out / "explain" / "Planted_shapelet"
+    files = []
+    for _ in range(2):
+        assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet", "method=tsd"]) == 0
+        files.append((folder / "strips.svg").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_students_of_one_seed_are_shown_and_any_can_be_asked_for(out: Path) -> None:
+    found = []
+    for words in ([], ["seed=6"], ["method=tsd"]):
+        assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet", *words]) == 0
+        with np.load(out / "explain" / "Planted_shapelet" / "maps.npz") as arrays:
+            found.append((arrays["names"].tolist(), arrays["maps"]))
+    assert found[0][0] == found[1][0] == ["teacher fcn_8", "none", "tsd"]
+    assert found[2][0] == ["teacher fcn_8", "tsd"]
+    assert np.array_equal(found[0][1][0], found[1][1][0])
+    assert not np.array_equal(found[0][1][1], found[1][1][1])
+    assert np.array_equal(found[0][1][2], found[2][1][1])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["dataset=Planted_shapelet", "seed=7"], "Planted_shapelet: no stored run has seed=7; stored: 5, 6"),
+        (["dataset=Many", "trial=1"], "Many: no stored run has trial=1; stored: 0"),
+        (["samples=0"], "samples=0 should be 1 or more"),
+        (["input=x.csv"], "input: name the one dataset whose models shall look: Many, Planted_shapelet"),
+        (["dataset=Planted_shapelet", "input=x.csv"], "input=x.csv: no such file (looked for it from "),
+        (["dataset=Planted"], "no stored run has dataset=Planted: did you mean 'Planted_shapelet'?"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    words: list[str], told: str, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("explain", [*QUICK, f"out={out}", *words]) == 2
+    said = capsys.readouterr().err
+    assert told in said and said.count("\n") == 1
+
+
+# --- which series ---
+
+
+class Fixed(nn.Module):
+    """Answers as told."""
+
+    def __init__(self, answers: list[int]) -> None:
+        super().__init__()
+        self.logits = torch.nn.functional.one_hot(torch.tensor(answers), 3).float()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits[x[:, 0, 0].long()]
+
+
+def chosen(y: list[int], answers: list[list[int]], samples: int = 1) -> list[tuple[str, int]]:
+    x = np.arange(len(y), dtype=np.float32)[:, None, None]
+    models = {str(i): Fixed(some) for i, some in enumerate(answers)}
+    return choose(Part(x, np.array(y)), models, samples)
+
+
+def test_the_first_of_each_kind_is_shown() -> None:
+    y = [0, 1, 2, 0, 1, 2]
+    teacher = [1, 1, 2, 0, 1, 0]
+    student = [1, 0, 2, 0, 2, 2]
+    assert chosen(y, [teacher, student]) == [("correct", 2), ("teacher wrong", 0), ("disagreeing", 1)]
+    assert chosen(y, [teacher, student], 2) == [
+        *(("correct", 2), ("teacher wrong", 0), ("disagreeing", 1)),
+        *(("correct", 3), ("teacher wrong", 5), ("disagreeing", 4)),
+    ]
+
+
+def test_no_series_is_shown_twice_and_a_kind_without_any_is_left_out() -> None:
+    assert chosen([0, 1], [[1, 1], [0, 1]]) == [("correct", 1), ("teacher wrong", 0)]
+    assert chosen([0, 1], [[0, 1], [0, 1]]) == [("correct", 0)]
+    assert chosen([0, 1], [[0, 1], [1, 0]]) == [("disagreeing", 0)]
+
+
+# --- own series ---
+
+
+def own(tmp_path: Path, text: str, scene: Scene, **conf: Any) -> Part:
+    path = tmp_path / "own.csv"
+    path.write_text(text)
+    return read_unlabelled(path, scene.job.dataset, {**scene.dataset_conf, **conf}, None, tmp_path)
+
+
+def line(values: Any, mark: str = ",") -> str:
+    return mark.join(f"{value:g}" for value in values) + "\n"
+
+
+def test_own_series_are_explained(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = scene_of(out, "Planted_shapelet").test
+    path = tmp_path / "mine.csv"
+    path.write_text("".join(",".join(map(repr, row.tolist())) + "\n" for row in test.x[:2, 0]))
+    assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet", f"input={path}"]) == 0
+    folder = out / "explain" / "Planted_shapelet" / "own-mine.csv"
+    with np.load(folder / "maps.npz") as arrays:
+        np.testing.assert_allclose(arrays["x"], test.x[:2], rtol=1e-6)
+        assert arrays["maps"].shape == (3, 2, 24)
+    assert (folder / "strips.svg").is_file() and "of all 2 series" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("header", ["", "t0{0}t1{0}t2\n"])
+def test_one_series_a_row_with_or_without_a_header(mark: str, header: str, out: Path, tmp_path: Path) -> None:
+    scene = scene_of(out, "Planted_shapelet")
+    rows = np.arange(48).reshape(2, 24) / 8
+    part = own(tmp_path, header.format(mark) + "".join(line(row, mark) for row in rows), scene)
+    np.testing.assert_array_equal(part.x, rows[:, None].astype(np.float32))
+    assert part.lengths is None
+
+
+def test_own_series_are_prepared_as_the_dataset_was(out: Path, tmp_path: Path) -> None:
+    """Gaps are filled, other lengths resampled to the dataset's, scaling is by its training part."""
+    scene = scene_of(out, "Planted_shapelet")
+    gap = line([0.0, 1.0]).strip() + ",,3," + ",".join(map(str, range(4, 24))) + "\n"
+    np.testing.assert_allclose(own(tmp_path, gap, scene).x[0, 0], np.arange(24))
+    np.testing.assert_allclose(
+        own(tmp_path, line(range(12)), scene).x[0, 0], np.linspace(0, 11, 24), rtol=1e-6
+    )
+    train = scene.job.dataset.train.x
+    scaled = own(tmp_path, line(range(24)), scene, scaling="per_channel_train").x[0, 0]
+    np.testing.assert_allclose(scaled, (np.arange(24) - train.mean()) / train.std(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1,2,x\n", "own.csv, row 1: value 3 is 'x', not a finite number"),
+        ("a,b\n", "own.csv: no series in it"),
+        ("1,2\n,\n", "own.csv, row 2: the series has no value at all"),
+        ("", "own.csv: no series in it"),
+    ],
+)
+def test_broken_files_are_refused(text: str, told: str, out: Path, tmp_path: Path) -> None:
+    with pytest.raises(TsdistillError) as error:
+        own(tmp_path, text, scene_of(out, "Planted_shapelet"))
+    assert told in str(error.value)
+
+
+def test_series_that_cannot_have_the_dataset_s_length_or_channels_are_refused(
+    out: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TsdistillError, match="its series have 5 steps, where the model knows 24"):
+        own(tmp_path, line(range(5)), scene_of(out, "Planted_shapelet"), lengths="truncate")
+    with pytest.raises(TsdistillError, match="Many has 3 channels; such files hold one only"):
+        own(tmp_path, line(range(24)), scene_of(out, "Many"))
+
+
+# --- pictures ---
+
+
+def columns(count: int, models: int, channels: int = 1, T: int = 30) -> list[Column]:
+    rng = np.random.default_rng(0)
+
+    def some(*shape: int) -> Any:
+        return rng.random(shape).astype(np.float32)
+
+    strips = [Strip(some(channels, T), "ρ -0.12\n" + "Walking…" + " ✗") for _ in range(models)]  # noqa: RUF001
+    return [
+        Column(f"teacher wrong: test series {i}\nclass A$B", some(channels, T), None, strips)
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "models", "channels"), [(1, 2, 1), (2, 3, 1), (3, 9, 1), (7, 4, 1), (4, 3, 24)]
+)
+def test_nothing_is_cut_off_and_no_text_covers_another(
+    count: int, models: int, channels: int, tmp_path: Path
+) -> None:
+    names = ["teacher fcn", *(f"tsd_shuffled_within lstm_8 #{i}" for i in range(models - 1))]
+    with style():
+        figure = draw_strips("<b>A_$B</b>: what they look at, " * 4, names, columns(count, models, channels))
+        save(figure, tmp_path, "strips")
+        box = figure.get_tightbbox()
+        inches = figure.dpi_scale_trans.inverted()
+        shown = [text for text in texts_of(figure) if text.get_text().strip()]
+        boxes = [text.get_window_extent().transformed(inches) for text in shown]
+    for text, here in zip(shown, boxes, strict=True):
+        assert here.x0 >= box.x0 - 0.02 and here.x1 <= box.x1 + 0.02, text.get_text()
+        assert here.y0 >= box.y0 - 0.02 and here.y1 <= box.y1 + 0.02, text.get_text()
+    for i, one in enumerate(boxes):
+        for j, other in enumerate(boxes[:i]):
+            assert _overlap(one, other) < 0.02, (shown[i].get_text(), shown[j].get_text())
+
+
+def texts_of(figure: Any) -> Iterator[Any]:
+    """Every text that is drawn: of the ticks, those inside the limits."""
+    yield from figure.texts
+    for axes in figure.axes:
+        if not axes.get_visible():
+            continue
+        yield from (*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label)
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if low <= tick.get_loc() <= high and tick.label1.get_visible():
+                    yield tick.label1
+
+
+def _overlap(one: Any, other: Any) -> float:
+    """Share of the smaller box that the other covers."""
+    wide = min(one.x1, other.x1) - max(one.x0, other.x0)
+    high = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return (
+        0.0 if min(wide, high) <= 0 else wide * high / min(one.width * one.height, other.width * other.height)
+    )
+
+
+def test_a_flat_strip_is_drawn_and_its_agreement_undefined() -> None:
+    looks = module._Looks(
+        SimpleNamespace(part=Part(np.zeros((1, 1, 6), np.float32), np.array([0]))),  # type: ignore[arg-type]
+        {"teacher": np.arange(6, dtype=np.float32)[None], "student": np.ones((1, 6), np.float32)},
+        {"teacher": np.array([0]), "student": np.array([1])},
+    )
+    drawn = module._columns(looks, ["series 1"], ["a", "b"])
+    assert drawn[0].strips[1].note == "\N{GREEK SMALL LETTER RHO} undefined\nb ✗"
+    with style():
+        draw_strips("flat", ["teacher", "student"], drawn)
+
+
+def test_padding_is_neither_averaged_nor_ranked() -> None:
+    maps = {
+        "teacher": np.array([[1, 2, 3, 0], [2, 4, 0, 0]], np.float32),
+        "student": np.array([[3, 2, 1, 0], [4, 2, 0, 0]], np.float32),
+    }
+    part = Part(np.ones((2, 1, 4), np.float32), np.array([0, 0]), np.array([3, 2]))
+    looks = module._Looks(SimpleNamespace(part=part), maps, {})  # type: ignore[arg-type]
+    assert looks.spearman("student", 0) == pytest.approx(-1.0)
+    mean = module._mean_map(looks, "teacher", np.array([0, 1]))
+    np.testing.assert_allclose(mean, [[(0.5 + 2 / 3) / 2, (1 + 4 / 3) / 2, 1.5, np.nan]], rtol=1e-6)
