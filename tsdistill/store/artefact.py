@@ -10,6 +10,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -101,17 +102,21 @@ def _seal(folder: Path) -> None:
     """Add the manifest, and flush every file and the folder to disk."""
     files = {}
     for path in sorted(folder.iterdir()):
-        with path.open("r+b") as file:
+        with path.open("rb") as file:
             files[path.name] = {
                 "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
                 "size": file.tell(),
             }
-            os.fsync(file.fileno())
-    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
-        file.write(to_json({"schema": SCHEMA, "files": files}))
-        file.flush()
-        os.fsync(file.fileno())
+    (folder / MANIFEST).write_text(to_json({"schema": SCHEMA, "files": files}), encoding="utf-8")
+    with ThreadPoolExecutor(len(files) + 1) as pool:  # flushed together they share the disk's commits
+        list(pool.map(_flush, folder.iterdir()))
     _sync_folder(folder)
+
+
+def _flush(path: Path) -> None:
+    """Flush a file to disk."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
