@@ -282,7 +282,7 @@ def document(runs: pd.DataFrame, made: Counter[tuple[str, ...]], failures: int) 
     parts = [
         "# How many perturbations TSD needs",
         INTRODUCTION,
-        f"**Result.** {conclusion(runs)}",
+        f"**Result.** {conclusion(runs)}{unfinished(runs)}",
         "## M",
         f"![Quality against M]({NAME}.svg)",
         EXPLANATION,
@@ -313,7 +313,8 @@ Pairs have the same set and seed, so the same initial weights and order of batch
 M = {FULL}, with the two-sided 95 % t interval of their mean over all pairs; the sets are these four, not a
 sample of all sets. A loss is bounded if both lower ends are above {BOUND:g}. Time: wall time of a training
 epoch with validation, median over pairs, in parts of that at M = {FULL}. Plain: the student without a
-teacher. Collapsed: one class for all test series."""
+teacher. Collapsed: one class for all test series. Runs that are compared follow one another, so that other
+work on the machine weighs on both."""
 
 DEFAULTS = (
     f"M = {Point().perturbations}, w = {Point().window:g}, tau = {Point().tau:g}, uniform draws, cached"
@@ -484,15 +485,30 @@ def _reason(found: Mapping[str, Interval]) -> str:
     return " ".join(told)
 
 
-def missing(runs: pd.DataFrame, failures: int) -> str:
-    """What the document lacks."""
+def lacking(runs: pd.DataFrame) -> tuple[int, dict[str, int]]:
+    """How many runs the study has in all, and how many are missing at each point that is not full."""
     wanted = {f"M = {b}": (scores(runs, perturbations=b), SEEDS) for b in BUDGETS}
     wanted["plain"] = (scores(runs, "none"), SEEDS)
     for name, values in FACTORS.items():
         wanted |= {f"{TITLES[name]} = {v}": (scores(runs, **{name: v}), FACTOR_SEEDS) for v in values}
-    lacking = {name: len(DATASETS) * len(seeds) - len(at) for name, (at, seeds) in wanted.items()}
-    told = ", ".join(f"{count} at {name}" for name, count in lacking.items() if count > 0)
+    counts = {name: len(DATASETS) * len(seeds) - len(at) for name, (at, seeds) in wanted.items()}
     total = sum(len(DATASETS) * len(seeds) for _, seeds in wanted.values())
+    return total, {name: count for name, count in counts.items() if count > 0}
+
+
+def unfinished(runs: pd.DataFrame) -> str:
+    """A warning beside the result, or nothing."""
+    total, short = lacking(runs)
+    done = total - sum(short.values())
+    if done == total:
+        return ""
+    return f" **The study is unfinished: {done} of its {total} runs are there; this result may change.**"
+
+
+def missing(runs: pd.DataFrame, failures: int) -> str:
+    """What the document lacks."""
+    total, short = lacking(runs)
+    told = ", ".join(f"{count} at {name}" for name, count in short.items())
     return f"{total} runs are wanted; {failures} failed; missing: {told or 'none'}."
 
 

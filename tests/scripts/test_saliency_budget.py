@@ -204,6 +204,8 @@ def test_what_is_missing_is_counted():
     assert "40 at M = 16" in told
     assert "12 at mode = online" in told
     assert "1 failed" in told
+    # 4 points of 4 sets x 10 seeds and the plain student, 10 values of 4 sets x 3 seeds; 8 runs are there.
+    assert "8 of its 320 runs" in BUDGET.unfinished(study({4: 0.0}))
 
 
 def test_the_document_and_figure_are_made_of_an_unfinished_study(tmp_path):
