@@ -71,3 +71,14 @@ def test_an_empty_folder_is_told(tmp_path):
 def test_undefined_metrics_are_nan(record, stored):
     runs = load_runs(stored([record(kl=None), record(seed=2)]), {})
     assert list(runs["test.kl"].isna()) == [True, False]
+
+
+def test_what_evaluate_adds_stands_among_the_metrics_of_the_test_part(record):
+    evaluated = record() | {
+        "noise": {"agreement_snr20": 0.7, "settings": {"seed": 0}},
+        "reasoning": {"saliency_spearman": 0.6, "settings": {"window": 0.1}},
+    }
+    runs = frame_of_runs([evaluated, record(seed=2)])
+    assert list(runs["test.agreement_snr20"])[0] == 0.7
+    assert list(runs["test.saliency_spearman"])[0] == 0.6
+    assert set(runs["variant"]) == {"kd"}

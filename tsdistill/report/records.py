@@ -22,6 +22,8 @@ ROW = ["dataset", "teacher", "student", "method", "variant"]
 _IDENTITY_KEYS = frozenset({"seed", "trial", "dataset.name", "teacher.name", "student.name", "method.name"})
 _UNSET = "unset"
 _NESTED = ("data", "validation", "test", "teacher_validation", "teacher_test", "cost", "training", "timing")
+_ON_TEST = ("noise", "reasoning")
+"""Blocks that ``tsdistill evaluate`` adds; like ``test`` they are measured on the test part."""
 
 
 def load_runs(out: Path, filters: Mapping[str, str | Sequence[str]]) -> "pd.DataFrame":
@@ -135,10 +137,11 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
         "teacher_id": record.get("teacher_id", ""),
         "has_validation": bool(record.get("validation")),
     }
-    for part in _NESTED:
+    for part in (*_NESTED, *_ON_TEST):
+        column = "test" if part in _ON_TEST else part
         for name, value in (record.get(part) or {}).items():
             if not isinstance(value, dict | list):
-                row[f"{part}.{name}"] = value
+                row[f"{column}.{name}"] = value
     row.update((f"setting.{key}", value) for key, value in settings.items())
     return row
 
