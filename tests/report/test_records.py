@@ -79,6 +79,6 @@ def test_what_evaluate_adds_stands_among_the_metrics_of_the_test_part(record):
         "reasoning": {"saliency_spearman": 0.6, "settings": {"window": 0.1}},
     }
     runs = frame_of_runs([evaluated, record(seed=2)])
-    assert list(runs["test.agreement_snr20"])[0] == 0.7
-    assert list(runs["test.saliency_spearman"])[0] == 0.6
+    assert runs["test.agreement_snr20"].iloc[0] == 0.7
+    assert runs["test.saliency_spearman"].iloc[0] == 0.6
     assert set(runs["variant"]) == {"kd"}
