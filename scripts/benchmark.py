@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
 from measures import commands, epochs, memory, pools, steps
 from measures.base import Row
+from measures.document import markdown_table, put
 from rich.table import Table
 
 from tsdistill.config.schema import HardwareConf
@@ -38,8 +39,6 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "memory": memory.measure,
 }
 HEADS = ("measure", "yardstick", "its value", "ours", "ratio", "goal", "reached")
-MARKERS = ("<!-- benchmark -->", "<!-- end of benchmark -->")
-"""The lines of a document between which the table is put."""
 
 
 def main() -> None:
@@ -65,7 +64,7 @@ def main() -> None:
         measured = [{**asdict(row), "value": row.value, "reached": row.reached} for row in rows]
         chosen.write.write_text(json.dumps({"environment": facts, "rows": measured}, indent=1) + "\n")
     if chosen.markdown:
-        _put(chosen.markdown, _markdown(table, rows, facts, compared=bool(base)))
+        put(chosen.markdown, "benchmark", _markdown(table, rows, facts, compared=bool(base)))
 
 
 def _rows_by_measure(path: Path) -> dict[str, dict[str, Any]]:
@@ -106,22 +105,11 @@ def _print(table: Sequence[Sequence[str]], compared: bool) -> None:
 def _markdown(
     table: Sequence[Sequence[str]], rows: Sequence[Row], facts: Mapping[str, Any], compared: bool
 ) -> str:
-    heads = _heads(compared)
-    lines = [" | ".join(["", *cells, ""]).strip() for cells in (heads, ["---"] * len(heads), *table)]
-    where = f"{facts['device_name']}, {facts['cpus']} CPUs, one thread; torch {facts['torch']}, "
     commit = f"{str(facts['commit'])[:12]}{' and changes' if facts['dirty'] else ''}"
+    where = f"{facts['device_name']}, {facts['cpus']} CPUs, one thread; torch {facts['torch']}, "
     where += f"Python {facts['python']}, commit {commit}."
-    notes = sorted({f"{row.measure}: {row.note}." for row in rows if row.note})
-    return "\n".join([where, "", *lines, *([""] if notes else []), *(f"- {note}" for note in notes)])
-
-
-def _put(path: Path, text: str) -> None:
-    """Put the text between the markers of a document."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(MARKERS[0])
-    _, end, after = rest.partition(MARKERS[1])
-    if not begin or not end:
-        raise SystemExit(f"{path} lacks the lines {' and '.join(MARKERS)}")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    notes = sorted({f"- {row.measure}: {row.note}." for row in rows if row.note})
+    return "\n".join([where, "", markdown_table(_heads(compared), table), *([""] if notes else []), *notes])
 
 
 if __name__ == "__main__":
