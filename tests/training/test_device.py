@@ -1,11 +1,15 @@
 """The device and PyTorch's switches; what is not there is refused in one line."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from tsdistill.config.schema import HardwareConf
 from tsdistill.errors import TsdistillError
-from tsdistill.training.device import resolve_device, set_up
+from tsdistill.training.device import keep_freed_memory, resolve_device, set_up
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +18,8 @@ def switches():
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    keep_freed_memory(False)
 
 
 @pytest.fixture
@@ -83,3 +89,32 @@ def test_threads_and_determinism_are_set(deterministic):
 def test_threads_below_one_are_refused():
     with pytest.raises(TsdistillError, match=r"hardware.threads=0 should be 1 or more"):
         set_up(HardwareConf(device="cpu", threads=0))
+
+
+FAULTS = """
+import resource, sys, torch
+from tsdistill.training.device import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory(True)
+for i in range(6):
+    if i == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [torch.ones(1 << 24) for _ in range(2)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a malloc of its own")
+def test_freed_memory_is_kept():
+    kept, usual = (
+        int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, check=True).stdout)
+        for how in ("keep", "leave")
+    )
+    assert kept < 1000
+    assert usual > 10 * kept
+
+
+def test_fresh_memory_is_not_filled_although_results_are_deterministic():
+    set_up(HardwareConf(device="cpu"))
+    assert not torch.utils.deterministic.fill_uninitialized_memory
