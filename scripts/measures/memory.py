@@ -44,8 +44,10 @@ def main(series: int, length: int, classes: int, folder: Path) -> None:
     from tsdistill.saliency.draws import References, draw_pool
     from tsdistill.store.teachers import PoolArtefact, write_pool
     from tsdistill.teaching import pool_logits
+    from tsdistill.training.device import keep_freed_memory
 
     torch.set_num_threads(1)
+    keep_freed_memory(True)
     model = student("fcn_8", classes).eval().requires_grad_(False)
     train = random_part(series, length, classes)
     with torch.no_grad():
