@@ -263,6 +263,11 @@ def test_hydra_s_own_flags_work_before_and_after_overrides(
     ] in said
 
 
+def test_a_flag_s_value_is_no_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("datasets", ["GunPoint", "--cfg", "job"]) == 0
+    assert "name: GunPoint" in capsys.readouterr().out
+
+
 def test_flags_move_behind_the_overrides_with_their_values() -> None:
     words = ["a=1", "--config-dir", "mine", "b=2", "-m", "c=3", "--config-name=x", "~d", "--info"]
     assert cli._flags_last(words) == [

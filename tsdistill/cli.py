@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,10 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
 def _expand(command: str, words: Sequence[str]) -> list[str]:
     """Write out what Hydra has no word for: collections in a sweep, the set to show, the runs to read."""
     if command == "datasets":
-        return [word if "=" in word or word.startswith("-") else f"name={word}" for word in words]
+        return [
+            word if "=" in word or word.startswith("-") or before in VALUED_FLAGS else f"name={word}"
+            for before, word in pairwise(["", *words])
+        ]
     if command not in COMPOSING:
         return [_restriction(word) for word in words]
     if not any("@" in word for word in words):
@@ -241,6 +245,9 @@ def _datasets(conf: Any) -> None:
     if show_datasets(settings):
         raise TsdistillError("some sets could not be fetched; the same command goes on with those")
 
+
+VALUED_FLAGS = frozenset("--cfg -c --config-dir -cd --config-path -cp --config-name -cn --info -i".split())
+"""Hydra's flags that the next word belongs to."""
 
 COMPOSING = ("train-teacher", "distill")
 """Commands that compose an experiment; the others read what these stored."""
