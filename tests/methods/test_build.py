@@ -130,6 +130,16 @@ def one_stage(**changes):
             "method.stages.s.terms.kd.tau='hot' should be a number",
         ),
         (
+            one_stage(terms={"ce": CE, "kd": KD | {"tau": 0.0}}),
+            "method.stages.s.terms.kd: tau=0 should be above 0",
+        ),
+        (
+            one_stage(
+                terms={"ce": CE, "kd": {"_target_": "tsdistill.methods.tsd.TemporalSaliency", "tau": -4.0}}
+            ),
+            "method.stages.s.terms.kd: tau=-4 should be above 0",
+        ),
+        (
             one_stage(terms={"ce": CE, "kd": {"_target_": "tsdistill.methods.kd.KnowledgeDestillation"}}),
             "method.stages.s.terms.kd._target_=tsdistill.methods.kd.KnowledgeDestillation: "
             "tsdistill.methods.kd has no 'KnowledgeDestillation'; did you mean 'KnowledgeDistillation'?",

@@ -76,3 +76,14 @@ class LossTerm(nn.Module):
     def forward(self, facts: StepFacts) -> Tensor:
         """Loss of one step, a scalar."""
         raise TypeError(f"{type(self).__name__} does not say how its loss is computed")
+
+
+def temperature(tau: float) -> float:
+    """Give a term's temperature back if it is one.
+
+    Raises:
+        ValueError: it is not above 0.
+    """
+    if not tau > 0:
+        raise ValueError(f"tau={tau:g} should be above 0")
+    return tau

@@ -58,7 +58,10 @@ def _build_stage(name: str, node: Mapping[str, Any]) -> Stage:
 def _build_term(node: Mapping[str, Any], path: str) -> LossTerm:
     check_target(node, path)
     found = locate(node["_target_"], path)
-    term = found(**{key: value for key, value in node.items() if key != "_target_"})
+    try:
+        term = found(**{key: value for key, value in node.items() if key != "_target_"})
+    except Exception as error:  # whatever a user's constructor may raise
+        raise TsdistillError(f"{path}: {str(error) or type(error).__name__}") from error
     if not isinstance(term, LossTerm):
         raise TsdistillError(f"{path}._target_={node['_target_']} is no tsdistill.methods.base.LossTerm")
     return term

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from tsdistill.methods.base import LossTerm, StepFacts
+from tsdistill.methods.base import LossTerm, StepFacts, temperature
 
 
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, tau: float) -> Tensor:
@@ -36,7 +36,7 @@ class KnowledgeDistillation(LossTerm):
 
     def __init__(self, tau: float = 4.0) -> None:
         super().__init__()
-        self.tau = tau
+        self.tau = temperature(tau)
 
     def forward(self, facts: StepFacts) -> Tensor:
         """See ``LossTerm``."""

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from tsdistill.methods.base import LossTerm, StepFacts
+from tsdistill.methods.base import LossTerm, StepFacts, temperature
 from tsdistill.saliency.measure import Form, normalise, saliency_loss, window_saliency
 
 
@@ -44,7 +44,7 @@ class TemporalSaliency(LossTerm):
 
     def __init__(self, tau: float = 8.0, form: Form = "classwise") -> None:
         super().__init__()
-        self.tau = tau
+        self.tau = temperature(tau)
         self.form = form
 
     def forward(self, facts: StepFacts) -> Tensor:
