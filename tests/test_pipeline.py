@@ -25,7 +25,7 @@ from tsdistill.report.records import load_runs
 from tsdistill.report.write import write_report
 from tsdistill.store.keys import key_of
 from tsdistill.store.records import iter_failures, iter_results, read_run
-from tsdistill.store.teachers import read_teacher
+from tsdistill.store.teachers import read_pool, read_teacher
 from tsdistill.teaching import teacher_facts
 
 TINY = (
@@ -297,6 +297,13 @@ def test_bfloat16_and_the_online_mode_run(tsdistill: Command) -> None:
     ):
         assert distill(tsdistill, "hardware.precision=bf16", "training.epochs=1", *words).status == 0
     assert len(results()) == 3 and len({result["teacher_id"] for result in results()}) == 1
+
+
+def test_the_pool_has_the_precision_of_the_clean_logits(tsdistill: Command) -> None:
+    assert distill(tsdistill, "hardware.precision=bf16", "training.epochs=1").status == 0
+    (pool,) = Path("tsdistill-out/pools/UnitTest").iterdir()
+    read = read_pool(Path("tsdistill-out"), "UnitTest", pool.name)
+    assert read is not None and torch.equal(read.logits, read.logits.bfloat16().float())
 
 
 @pytest.mark.parametrize("statistics", ["clean", "joint", "joint_running_clean"])

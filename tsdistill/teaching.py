@@ -37,6 +37,7 @@ from tsdistill.store.teachers import (
     write_pool,
     write_teacher,
 )
+from tsdistill.training.loop import autocast
 
 STEPS_AT_ONCE = 65_536
 """Timesteps of perturbed series in one forward pass of the teacher: bounds the memory of its activations."""
@@ -183,7 +184,9 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     references = References(train.x, train.y, train.lengths)
     generator = generator_of(plan.seed, "pool")
     draws = draw_pool(references, train.y, plan.limits, plan.size, generator, plan.channels)
-    logits = pool_logits(frozen_model(job, teacher), train, draws, references, plan.window)
+    model = frozen_model(job, teacher)
+    with autocast(job.device, job.conf.hardware.precision):  # as the clean logits that they are held against
+        logits = pool_logits(model, train, draws, references, plan.window)
     pool = PoolArtefact(
         key, teacher.key, plan.window, draws.starts, draws.references, draws.channels, logits.cpu()
     )
