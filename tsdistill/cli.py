@@ -246,7 +246,10 @@ def _datasets(conf: Any) -> None:
         raise TsdistillError("some sets could not be fetched; the same command goes on with those")
 
 
-VALUED_FLAGS = frozenset("--cfg -c --config-dir -cd --config-path -cp --config-name -cn --info -i".split())
+VALUED_FLAGS = (
+    *("--cfg", "--config-dir", "--config-path", "--config-name", "--info"),
+    *("-c", "-cd", "-cp", "-cn", "-i"),
+)
 """Hydra's flags that the next word belongs to."""
 
 COMPOSING = ("train-teacher", "distill")
