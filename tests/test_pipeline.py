@@ -169,7 +169,7 @@ def test_a_record_is_whole(smoke: Path) -> None:
     )
     config = OmegaConf.create(record.config_yaml)
     assert config.method.name == "fitnets" and config.training.epochs == 2
-    assert set(record.timing) == {"prepare_seconds", "train_seconds", "evaluate_seconds"}
+    assert set(record.timing) == {"prepare_seconds", "train_seconds", "evaluate_seconds", "finished"}
 
 
 def test_the_same_command_again_trains_nothing_and_the_report_is_the_same(

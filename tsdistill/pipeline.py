@@ -195,6 +195,7 @@ def _train_student(run: _Run) -> dict[str, Any]:
             "prepare_seconds": ready - began,
             "train_seconds": trained - ready,
             "evaluate_seconds": time.perf_counter() - trained,
+            "finished": time.time(),
         },
         environment=environment(str(job.device)),
         replace=conf.retrain,

@@ -48,6 +48,18 @@ def test_ties_go_to_the_lower_likelihood_then_to_the_default(record, likelihoods
     assert choice["decided"] == "validation, tie"
 
 
+@pytest.mark.parametrize("later", [0, 1])
+def test_of_two_runs_with_the_same_settings_and_seed_the_later_stands(record, later):
+    """As where the student's code was edited between them: the ids differ, and say nothing of the order."""
+    ids = ["a", "b"]
+    records = [
+        record() | {"id": name, "timing": {"finished": 200.0 if at == later else 100.0}}
+        for at, name in enumerate(ids)
+    ]
+    choice, runs = _choose([*records, record() | {"id": "0"}])  # one from before the time was kept
+    assert list(runs["id"]) == [ids[later]] and choice["seeds"] == 1
+
+
 def test_without_validation_the_default_trial_stands_and_is_flagged(record):
     records = [record(trial=trial, validation_ap=None, ap=trial / 2, **_lam(trial)) for trial in (0, 1)]
     choice, _ = _choose(records)

@@ -177,3 +177,9 @@ def test_importing_the_room_is_light():
     program = "import sys, tsdistill.report; print({'pandas', 'matplotlib', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_runs_that_a_later_one_outdates_are_told(stored, record):
+    out = stored([record(), record() | {"id": "edited"}, record(seed=2)])
+    text = (write_report(out, figures=False).folder / "report.md").read_text()
+    assert "Finished runs left out: 1. A later run has their settings and seed" in text

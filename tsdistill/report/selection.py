@@ -54,6 +54,8 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
 
     needed = [*ROW, "id", "status", "seed", "trial", "config", "flags", "has_validation"]
     slim = runs[needed].assign(score=runs.get(f"{by}.{MONITOR}"), loss=runs.get(f"{by}.{TIE_BREAKER}"))
+    slim = slim.assign(finished=runs.get("timing.finished", 0.0)).fillna({"finished": 0.0})
+    slim = slim.sort_values("finished", ascending=False, kind="stable")
     seeds = slim["seed"].nunique()
     groups: dict[tuple[str, ...], list[_Run]] = defaultdict(list)
     for run in slim.to_dict("records"):
@@ -70,7 +72,7 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
 
 
 def _finished(runs: Sequence[_Run]) -> dict[str, list[_Run]]:
-    """Finished runs by trial; of two with one seed the first stands."""
+    """Finished runs by trial, latest first; of two with one seed the latest stands."""
     trials: dict[str, dict[int, _Run]] = defaultdict(dict)
     for run in runs:
         if run["status"] == "ok":
