@@ -229,6 +229,7 @@ def test_own_series_are_prepared_as_the_dataset_was(out: Path, tmp_path: Path) -
     [
         ("1,2,x\n", "own.csv, row 1: value 3 is 'x', not a finite number"),
         ("a,b\n", "own.csv: no series in it"),
+        ("a,b\ne1,1\n", "own.csv, row 2: value 1 is 'e1', not a finite number"),
         ("1,2\n,\n", "own.csv, row 2: the series has no value at all"),
         ("", "own.csv: no series in it"),
     ],

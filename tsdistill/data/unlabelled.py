@@ -59,10 +59,10 @@ def _read_table(path: Path) -> NDArray[np.float32]:
         raise TsdistillError(f"input={path}: no such file (looked for it from {Path.cwd()})")
     rows: list[NDArray[np.float32]] = []
     with text_lines(path) as lines:
-        for number, line in lines:
+        for place, (number, line) in enumerate(lines):
             mark = next((mark for mark in ("\t", ";") if mark in line), ",")
             fields = [field.strip() for field in line.split(mark)]
-            if not rows and fields[0] and not is_number(fields[0]) and fields[0].lower() != "nan":
+            if place == 0 and fields[0] and not is_number(fields[0]) and fields[0].lower() != "nan":
                 continue  # a header
             rows.append(
                 parse_numbers(",".join(field or "nan" for field in fields), ",", f"{path}, row {number}")
