@@ -77,8 +77,8 @@ def _cells(row: Row, base: Mapping[str, Mapping[str, Any]]) -> list[str]:
     cells = [
         row.measure,
         row.yardstick,
-        f"{row.expected:.4g} {row.unit}",
-        f"{row.ours:.4g} {row.unit}",
+        _amount(row.expected, row.unit),
+        _amount(row.ours, row.unit),
         row.spelt_value(),
         row.spelt_goal(),
         reached,
@@ -87,6 +87,10 @@ def _cells(row: Row, base: Mapping[str, Mapping[str, Any]]) -> list[str]:
         before = base.get(row.measure)
         cells.append("" if before is None else f"{row.ours / before['ours'] - 1:+.0%}")
     return cells
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _heads(compared: bool) -> tuple[str, ...]:
