@@ -126,6 +126,12 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
         ]
     if command not in COMPOSING:
         return [_restriction(word) for word in words]
+    for word in words:
+        group, _, choice = word.partition("=")
+        if group in ("method", "teacher", "student", "dataset") and choice.startswith("["):
+            # Hydra would merge them all into one.
+            several = choice.strip("[]").replace(" ", "")
+            raise TsdistillError(f"{word}: a run has one {group}; sweep over several by -m {group}={several}")
     if not any("@" in word for word in words):
         return list(words)
     from tsdistill.data.catalogue import expand_collections

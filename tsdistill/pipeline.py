@@ -26,7 +26,7 @@ from tsdistill.store.locks import locked
 from tsdistill.store.records import failure_path, read_run, run_folder, write_failure, write_run
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
 from tsdistill.teaching import PoolPlan, best_teacher, build_maps, build_pool, frozen_model, window_source
-from tsdistill.training.loop import FitResult
+from tsdistill.training.loop import FitResult, check_settings
 
 
 def train_teacher(composed: DictConfig) -> None:
@@ -128,12 +128,12 @@ class _Run:
         check_keys(composed)
         conf: DistillConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
         stages = build_stages(conf.method)
+        for training in (conf.training, conf.teacher.training):
+            check_settings(training)
         job = prepare(conf)
         if any("windows" in stage.needs for stage in stages):
             PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
-        job.build(
-            conf.student.model, "student.model"
-        )  # a wrong student is refused before its teacher is trained
+        job.build(conf.student.model, "student.model")  # refuse a wrong student before a teacher is trained
         teacher = best_teacher(job)
         key = key_of("run", _run_facts(conf, job, stages, teacher))
         return cls(composed, conf, job, stages, teacher, _identity(composed), key)

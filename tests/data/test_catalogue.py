@@ -1,6 +1,5 @@
 """Collections, the listing, and the description of one set."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -88,9 +87,7 @@ def test_the_listing(tmp_path):
     assert rows["Ham"].source == "broken" and "Ham_TEST.tsv, row 1" in rows["Ham"].problem
     assert rows["GunPoint"] == DatasetRow("GunPoint", "bundled with sktime", 50, 150, 1, 150, 150, 2, 0, True)
     assert rows["JapaneseVowels"].shortest == 7 and rows["JapaneseVowels"].longest == 29
-    start = time.perf_counter()
     again = list_datasets(root, tmp_path / "cache", ["Yoga", "Wafer"])
-    assert time.perf_counter() - start < 0.2
     assert again == [rows["Yoga"], DatasetRow("Wafer", "download")]
     table = as_table(again)
     assert table[0]["length"] == "2-3" and table[0]["z-normalised"] == "no" and table[0]["gaps"] == "no"

@@ -1,6 +1,7 @@
 """Attributions against linear models, where they are known, and on recurrent ones in eval mode."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,12 +10,12 @@ from torch import nn
 
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.attribution import (
-    attribution_agreement,
     integrated_gradients,
     occlusion,
     over_channels,
 )
 from tsdistill.evaluation.predict import predict
+from tsdistill.evaluation.reasoning import map_agreement
 from tsdistill.models.fcn import FCN
 from tsdistill.models.recurrent import GRU, LSTM
 
@@ -102,14 +103,13 @@ def test_a_copy_agrees_and_a_stranger_does_not():
     x, explained = series(n=20, t=40), np.zeros(20, np.int64)
     torch.manual_seed(1)
     net, stranger = LSTM(2, 3, hidden=8, layers=1), FCN(2, 3, filters=(8, 8, 8))
-    got = attribution_agreement(net, net, x, explained, window=4)
-    for method in ("integrated_gradients", "occlusion"):
-        assert got[f"{method}_spearman"] == pytest.approx(1)
-        assert got[f"{method}_top10"] == pytest.approx(1)
+    for attribute in (integrated_gradients, partial(occlusion, window=4)):
+        maps, others = (over_channels(attribute(model, x, explained)) for model in (net, stranger))
+        got = map_agreement(maps, maps)
+        assert got["spearman"] == pytest.approx(1) and got["top10"] == pytest.approx(1)
         # An untrained LSTM looks at the end of every series: only the chance level gives that away.
-        assert got[f"{method}_spearman_chance"] > 0.9 and got[f"{method}_undefined"] == 0
-    other = attribution_agreement(net, stranger, x, explained, window=4)
-    assert other["occlusion_spearman"] < 0.9
+        assert got["spearman_chance"] > 0.9 and got["undefined"] == 0
+    assert map_agreement(maps, others)["spearman"] < 0.9
 
 
 def test_magnitude_over_channels():

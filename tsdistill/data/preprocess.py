@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tsdistill.data.raw import RawDataset, RawPart, Values
+from tsdistill.data.raw import RawDataset, Values
 from tsdistill.data.text import is_number
 from tsdistill.data.types import FloatArray, IntArray, Part, TimeSeriesDataset
 from tsdistill.errors import TsdistillError, nearest
@@ -367,6 +367,3 @@ def fingerprint(train: Part, test: Part, classes: tuple[str, ...]) -> str:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-__all__ = ["Preprocessing", "RawPart", "encode_labels", "fingerprint", "preprocess", "resample"]

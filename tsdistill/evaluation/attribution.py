@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tsdistill.data.types import FloatArray, IntArray
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.predict import evaluating
-from tsdistill.evaluation.reasoning import baseline_of, map_agreement
+from tsdistill.evaluation.reasoning import baseline_of
 
 Baseline = Literal["mean", "zero"]
 
@@ -139,52 +139,6 @@ def over_channels(attributions: FloatArray) -> FloatArray:
     """
     magnitude: FloatArray = np.abs(attributions).mean(axis=1)
     return magnitude
-
-
-def attribution_agreement(
-    student: nn.Module,
-    teacher: nn.Module,
-    x: FloatArray,
-    explained: IntArray,
-    lengths: IntArray | None = None,
-    *,
-    window: int,
-    baseline: Baseline = "mean",
-    seed: int = 0,
-) -> dict[str, float]:
-    """Compare what student and teacher look at, by both methods at once.
-
-    Args:
-        student: (B, C, T) [, lengths (B,)] to logits (B, K).
-        teacher: the same for the teacher.
-        x: series, (N, C, T) float32.
-        explained: the teacher's predicted classes, (N,) int64.
-        lengths: true lengths, (N,) int64, or None.
-        window: width of the occlusion in timesteps.
-        baseline: what stands for "nothing here".
-        seed: of the shuffled pairs.
-
-    Returns:
-        What :func:`map_agreement` gives for the magnitudes over channels, its keys behind
-        ``integrated_gradients_`` and ``occlusion_``.
-
-    Raises:
-        TsdistillError: captum is not installed, or the window is longer than the series.
-    """
-
-    def agreement(maps: Callable[[nn.Module], FloatArray]) -> dict[str, float]:
-        one, other = over_channels(maps(student)), over_channels(maps(teacher))
-        return map_agreement(one, other, lengths, seed=seed)
-
-    found = {
-        "integrated_gradients": agreement(
-            lambda model: integrated_gradients(model, x, explained, lengths, baseline=baseline)
-        ),
-        "occlusion": agreement(
-            lambda model: occlusion(model, x, explained, lengths, window=window, baseline=baseline)
-        ),
-    }
-    return {f"{method}_{key}": value for method, values in found.items() for key, value in values.items()}
 
 
 def _attribute(

@@ -56,7 +56,7 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
     slim = runs[needed].assign(score=runs.get(f"{by}.{MONITOR}"), loss=runs.get(f"{by}.{TIE_BREAKER}"))
     slim = slim.assign(finished=runs.get("timing.finished", 0.0)).fillna({"finished": 0.0})
     slim = slim.sort_values("finished", ascending=False, kind="stable")
-    seeds = slim["seed"].nunique()
+    seeds = {pair: found["seed"].nunique() for pair, found in slim.groupby(["teacher", "student"])}
     groups: dict[tuple[str, ...], list[_Run]] = defaultdict(list)
     for run in slim.to_dict("records"):
         groups[tuple(run[key] for key in ROW)].append(run)
@@ -66,7 +66,7 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
         chosen, decided = _choose(trials, by)
         members = trials.get(chosen, [])
         kept |= {run["id"] for run in members}
-        account = _account(groups[key], trials, members, seeds)
+        account = _account(groups[key], trials, members, seeds[key[1], key[2]])
         choices.append({**dict(zip(ROW, key, strict=True)), **account, "decided": decided})
     return Selection(runs[runs["id"].isin(kept)].reset_index(drop=True), pd.DataFrame(choices))
 

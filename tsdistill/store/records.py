@@ -129,11 +129,6 @@ def _read_curve(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def has_run(out: Path, dataset: str, run_id: str) -> bool:
-    """Whether a run's record is there and whole: every file is verified, a broken record is set aside."""
-    return read_artefact(run_folder(out, dataset, run_id), _read_result) is not None
-
-
 def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
     """Read a run's record; None where there is none, or where it was broken and has been set aside."""
 

@@ -100,7 +100,7 @@ def fit(
     Raises:
         TsdistillError: impossible settings, or a loss that is no longer finite.
     """
-    _check(settings)
+    check_settings(settings)
     optimizer = _build_optimizer(task, settings)
     scheduler = _build_scheduler(optimizer, settings)
     best = _Best(settings, active=validated or settings.monitor == TRAIN_LOSS)
@@ -201,7 +201,12 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bf16)
 
 
-def _check(settings: TrainingConf) -> None:
+def check_settings(settings: TrainingConf) -> None:
+    """Refuse settings under which nothing could be trained.
+
+    Raises:
+        TsdistillError: a number out of its range.
+    """
     for name in ("epochs", "batch_size"):
         if getattr(settings, name) < 1:
             raise TsdistillError(f"training.{name}={getattr(settings, name)} should be 1 or more")
