@@ -18,7 +18,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
-from measures import commands, epochs, memory, pools, steps
+from measures import commands, epochs, loading, memory, pools, steps
 from measures.base import Row
 from measures.document import markdown_table, put
 from rich.table import Table
@@ -37,6 +37,7 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "sweep": commands.measure_sweep,
     "report": commands.measure_report,
     "memory": memory.measure,
+    "loading": loading.measure,
 }
 HEADS = ("measure", "yardstick", "its value", "ours", "ratio", "goal", "reached")
 

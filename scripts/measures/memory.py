@@ -52,7 +52,7 @@ def main(series: int, length: int, classes: int, folder: Path) -> None:
     train = random_part(series, length, classes)
     with torch.no_grad():
         model(train.x[:1])
-    before, began = _resident("VmRSS"), time.perf_counter()
+    before, began = resident("VmRSS"), time.perf_counter()
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets the peak
     starts = length - WINDOW + 1
     references = References(train.x, train.y)
@@ -63,10 +63,10 @@ def main(series: int, length: int, classes: int, folder: Path) -> None:
     with TemporaryDirectory(dir=folder) as out:
         written = write_pool(Path(out), "pool", pool)
         disk = sum(path.stat().st_size for path in written.iterdir()) / 1e6
-    print(json.dumps([_resident("VmHWM") - before, disk, time.perf_counter() - began]))
+    print(json.dumps([resident("VmHWM") - before, disk, time.perf_counter() - began]))
 
 
-def _resident(field: str) -> float:
+def resident(field: str) -> float:
     """A figure of this process's status (Linux), in MB."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(field)) / 1e3 * 1.024

@@ -1,5 +1,6 @@
 """Downloads against a small HTTP server on the loopback interface."""
 
+import errno
 import io
 import threading
 import zipfile
@@ -110,6 +111,21 @@ def test_a_download_goes_on_in_a_later_call(server, tmp_path):
     assert not (tmp_path / "Wafer").exists()
     fetch("Wafer", tmp_path, [server.url], "advice")
     assert server.ranges[-1] == "bytes=30000-" and (tmp_path / "Wafer").is_dir()
+
+
+def test_a_full_disk_is_not_blamed_on_the_archive_and_the_download_is_kept(server, tmp_path, monkeypatch):
+    server.files["/Wafer.zip"] = archive("Wafer")
+
+    def full(source, file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tsdistill.data.download.shutil.copyfileobj", full)
+        with pytest.raises(TsdistillError, match="cannot be unpacked .No space left"):
+            fetch("Wafer", tmp_path, [server.url], "advice")
+    assert not (tmp_path / "Wafer").exists()
+    fetch("Wafer", tmp_path, [server.url], "advice")
+    assert (tmp_path / "Wafer").is_dir()
 
 
 def test_a_server_that_cannot_resume_gives_all_again(server, tmp_path):

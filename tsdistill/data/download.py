@@ -9,6 +9,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,10 @@ _CHUNK = 1 << 18
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the set's name, the bytes so far, and the bytes in all where the server says."""
+
+
+_UNSOUND = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+"""What ``zipfile`` raises on malformed, cut, encrypted or unknown archives."""
 
 
 class _FailedError(Exception):
@@ -145,14 +150,23 @@ def _unpack(part: Path, name: str, target: Path) -> None:
         whole.mkdir()
         try:
             with zipfile.ZipFile(part) as archive:
+                if (broken := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"{broken} has another checksum")
+        except _UNSOUND as error:
+            part.unlink()
+            raise _FailedError(f"not a sound zip archive ({error})") from None
+        # The archive is sound: what fails from here on is this machine's fault, and the download is kept.
+        try:
+            with zipfile.ZipFile(part) as archive:
                 for member in archive.infolist():
                     # Only the last part of a member's name is used: an archive cannot write elsewhere.
                     if (base := Path(member.filename).name) in wanted:
                         with archive.open(member) as source, (whole / base).open("wb") as file:
                             shutil.copyfileobj(source, file)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-            part.unlink()
-            raise _FailedError(f"not a sound zip archive ({error})") from None
+        except OSError as error:
+            raise TsdistillError(
+                f"{target.parent}: {name} cannot be unpacked ({error.strerror}); the download is kept: run again"
+            ) from error
         if not any(
             all((whole / f"{name}_{half}{end}").is_file() for half in ("TRAIN", "TEST"))
             for end in (".ts", ".tsv")

@@ -133,3 +133,32 @@ class ConvBlock(nn.Module):
         """Map (B, C, T) to (B, D, T); padded steps come out as zero."""
         y: Tensor = self.norm(self.conv(x), mask)
         return functional.relu(y) if self.relu else y
+
+
+class BlockNetwork(nn.Module):
+    """Blocks in a row, pooled over time, and a linear classifier: the way through FCN and ResNet.
+
+    Attributes:
+        blocks: each maps (B, D, T) and the mask of true steps to (B, D', T).
+        head: the classifier, (B, D) to (B, K).
+    """
+
+    blocks: nn.ModuleList
+    head: nn.Linear
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Classify.
+
+        Args:
+            x: series, (B, C, T).
+            lengths: true lengths, (B,) int64, or None where all have length T.
+
+        Returns:
+            Logits, (B, K).
+        """
+        mask = steps_mask(x, lengths)
+        x = zero_padding(x, mask)
+        for block in self.blocks:
+            x = block(x, mask)
+        logits: Tensor = self.head(mean_over_time(x, lengths))
+        return logits

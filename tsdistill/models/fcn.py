@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
-from tsdistill.models.convolution import ConvBlock, dense, mean_over_time, steps_mask, zero_padding
+from tsdistill.models.convolution import BlockNetwork, ConvBlock, dense
 
 
-class FCN(nn.Module):
+class FCN(BlockNetwork):
     """Fully convolutional network of Wang, Yan and Oates (2017), "Time series classification from scratch".
 
     Blocks of convolution, batch normalisation and ReLU, then the mean over time and a linear classifier. The
@@ -37,20 +37,3 @@ class FCN(nn.Module):
         )
         self.head = dense(widths[-1], n_classes)
         self.hint_layer = f"blocks.{len(kernels) // 2}"
-
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Classify.
-
-        Args:
-            x: series, (B, C, T).
-            lengths: true lengths, (B,) int64, or None where all have length T.
-
-        Returns:
-            Logits, (B, K).
-        """
-        mask = steps_mask(x, lengths)
-        x = zero_padding(x, mask)
-        for block in self.blocks:
-            x = block(x, mask)
-        logits: Tensor = self.head(mean_over_time(x, lengths))
-        return logits

@@ -5,14 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsdistill.models.convolution import (
-    ConvBlock,
-    MaskedBatchNorm1d,
-    dense,
-    mean_over_time,
-    steps_mask,
-    zero_padding,
-)
+from tsdistill.models.convolution import BlockNetwork, ConvBlock, MaskedBatchNorm1d, dense
 
 
 class ResidualBlock(nn.Module):
@@ -42,7 +35,7 @@ class ResidualBlock(nn.Module):
         return functional.relu(y + self.shortcut(x, mask))
 
 
-class ResNet(nn.Module):
+class ResNet(BlockNetwork):
     """Residual network of Wang, Yan and Oates (2017), "Time series classification from scratch".
 
     Blocks of three convolutions with a shortcut, then the mean over time and a linear classifier. The
@@ -70,20 +63,3 @@ class ResNet(nn.Module):
         )
         self.head = dense(widths[-1], n_classes)
         self.hint_layer = f"blocks.{len(filters) // 2}"
-
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Classify.
-
-        Args:
-            x: series, (B, C, T).
-            lengths: true lengths, (B,) int64, or None where all have length T.
-
-        Returns:
-            Logits, (B, K).
-        """
-        mask = steps_mask(x, lengths)
-        x = zero_padding(x, mask)
-        for block in self.blocks:
-            x = block(x, mask)
-        logits: Tensor = self.head(mean_over_time(x, lengths))
-        return logits
