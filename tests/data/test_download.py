@@ -121,7 +121,7 @@ def test_a_full_disk_is_not_blamed_on_the_archive_and_the_download_is_kept(serve
 
     with monkeypatch.context() as patched:
         patched.setattr("tsdistill.data.download.shutil.copyfileobj", full)
-        with pytest.raises(TsdistillError, match="cannot be unpacked .No space left"):
+        with pytest.raises(TsdistillError, match=r"cannot be unpacked .No space left"):
             fetch("Wafer", tmp_path, [server.url], "advice")
     assert not (tmp_path / "Wafer").exists()
     fetch("Wafer", tmp_path, [server.url], "advice")

@@ -165,7 +165,7 @@ def _unpack(part: Path, name: str, target: Path) -> None:
                             shutil.copyfileobj(source, file)
         except OSError as error:
             raise TsdistillError(
-                f"{target.parent}: {name} cannot be unpacked ({error.strerror}); the download is kept: run again"
+                f"{target.parent}: {name} cannot be unpacked ({error.strerror}); the download is kept"
             ) from error
         if not any(
             all((whole / f"{name}_{half}{end}").is_file() for half in ("TRAIN", "TEST"))
