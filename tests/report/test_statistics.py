@@ -16,6 +16,7 @@ from tsdistill.report.statistics import (
     holm,
     rank_biserial,
     resolve_reference,
+    smallest_adjusted,
     smallest_p,
     wilcoxon_p,
 )
@@ -98,6 +99,16 @@ def test_six_sets_cannot_go_below_a_thirty_second():
     assert smallest_p(0) == smallest_p(1) == 1.0
 
 
+def test_six_sets_and_eight_methods_can_show_no_difference_after_holm():
+    scores = pd.DataFrame(np.arange(48.0).reshape(6, 8), columns=list("abcdefgh"))
+    found = compare_methods(scores, "average_precision", "h")
+    assert smallest_adjusted(found.against_reference) == pytest.approx(7 / 32)
+    assert smallest_adjusted(found.pairwise) == pytest.approx(28 / 32)
+    assert [each.p_holm for each in found.against_reference] == pytest.approx([7 / 32] * 7)
+    assert cliques(found) == [tuple("hgfedcba")]
+    assert smallest_adjusted(()) == 1.0
+
+
 def test_rank_biserial_by_hand():
     assert rank_biserial([1, 2, 3]) == 1.0
     assert rank_biserial([1, 2, -3]) == 0.0
@@ -166,3 +177,49 @@ def test_the_reference_is_found_by_name():
         resolve_reference("tsd", rows)
     with pytest.raises(TsdistillError, match="did you mean 'kd'"):
         resolve_reference("kdd", ["kd", "none"])
+
+
+# What aeon 1.6.0 makes of nine networks' accuracies on the 128 UCR sets (Ismail Fawaz et al. 2019, 2020),
+# means over runs rounded to 12 decimals: create_multi_comparison_matrix with Wilcoxon two-sided, zero_method
+# "wilcox" and no correction (mean difference, wins, ties, losses, p), and plot_critical_difference (ranks and
+# bars; alpha 0.025, for its test is one-sided).
+AEON_PAIRS = {
+    ("inception", "resnet"): (0.02951516352394601, 78, 4, 46, 0.0005579697338687418),
+    ("inception", "fcn"): (0.050156800245471866, 89, 6, 33, 5.741712715763333e-09),
+    ("resnet", "fcn"): (0.020641636721525858, 84, 4, 40, 1.1135577110432394e-05),
+    ("encoder", "cnn"): (-0.0019813627118643318, 70, 1, 57, 0.5816227430522054),
+    ("encoder", "mlp"): (-0.003620469556554262, 59, 2, 67, 0.5211574071941665),
+}
+AEON_RANKS = {
+    "inception": 2.2422,
+    "resnet": 2.7852,
+    "fcn": 3.4844,
+    "encoder": 5.1211,
+    "mlp": 5.1914,
+    "cnn": 5.4453,
+    "twiesn": 5.7578,
+    "mcdcnn": 6.3008,
+    "tlenet": 8.6719,
+}
+AEON_BARS = [("encoder", "mlp", "cnn", "twiesn"), ("twiesn", "mcdcnn")]
+
+
+@pytest.mark.archive
+def test_the_matrix_and_the_rank_diagram_are_those_of_a_trusted_library(archive_root):
+    files = [
+        archive_root / "published" / f"{name}-128.csv"
+        for name in ("dl4tsc_results-ucr", "Inception_single_results")
+    ]
+    accuracy = pd.concat(map(pd.read_csv, files)).pivot_table(
+        index="dataset_name", columns="classifier_name", values="accuracy"
+    )
+    found = compare_methods(accuracy.dropna(), "accuracy", "inception")
+    assert len(found.datasets) == 128
+    assert found.ranks == pytest.approx(AEON_RANKS, abs=5e-5)
+    assert cliques(found) == AEON_BARS
+    pairs = {(each.method, each.other): each for each in found.pairwise}
+    for pair, (difference, wins, ties, losses, p) in AEON_PAIRS.items():
+        each = pairs[pair]
+        assert each.difference == pytest.approx(difference, abs=1e-9)
+        assert (each.wins, each.ties, each.losses) == (wins, ties, losses)
+        assert each.p == pytest.approx(p, rel=2e-3)  # equal differences but for rounding

@@ -232,6 +232,11 @@ def smallest_p(differences: int) -> float:
     return min(1.0, 2.0 ** (1 - differences))
 
 
+def smallest_adjusted(family: Sequence[Comparison]) -> float:
+    """The smallest p that Holm's step-down can leave in this family; 1 in an empty one."""
+    return min([1.0, *(len(family) * each.p_smallest for each in family)])
+
+
 def cliques(statistics: Statistics, alpha: float = ALPHA) -> list[tuple[str, ...]]:
     """Runs of neighbouring ranks within which no pair differs: the bars of a critical-difference diagram.
 

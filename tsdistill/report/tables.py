@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tsdistill.report.aggregate import METRICS, TEACHER, cost_names
 from tsdistill.report.records import PAIR
-from tsdistill.report.statistics import ALPHA, Comparison, Statistics
+from tsdistill.report.statistics import ALPHA, Comparison, Statistics, smallest_adjusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,7 +204,8 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Ta
         f"wins, ties, losses, difference and effect are those of {found.reference} against the row's method",
         f"two-sided Wilcoxon signed-rank on means over seeds of {len(found.datasets)} data sets; "
         f"Holm's step-down over these {len(against)} comparisons; "
-        f"the smallest p that can be reached is {smallest:.2g}",
+        f"the smallest p that can be reached is {smallest:.2g}, "
+        f"after Holm {smallest_adjusted(found.against_reference):.2g}",
         "effect: matched-pairs rank-biserial correlation",
     ]
     if found.friedman is not None:

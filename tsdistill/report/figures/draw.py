@@ -17,6 +17,7 @@ from tsdistill.report.figures.comparison import (
 from tsdistill.report.figures.style import Palette, literal, looks, save, style
 from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
+from tsdistill.report.statistics import ALPHA, Statistics, smallest_adjusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +90,7 @@ def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Name
     metric = METRICS[PRIMARY].title
     about = f"{metric}, {len(statistics.datasets)} data sets, {pair[0]} → {pair[1]}, {report.label}"
     title = f"Average ranks, {about}; bars join methods that do not differ (Wilcoxon, Holm)"
+    title += _hopeless(statistics)
     yield "ranks", title, critical_difference(statistics, palette, literal(title))
     title = f"Multi-comparison matrix, {about}{_part(MOST_IN_MATRIX, len(statistics.ranks))}"
     yield "matrix", title, comparison_matrix(statistics, palette, literal(title))
@@ -97,6 +99,13 @@ def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Name
     short = f"{palette[statistics.reference].label} against each other method, {about}{left_out}"
     title = f"{statistics.reference} against each other method, {about}; a dot a data set{left_out}"
     yield "scatter", title, one_against_another(scores, statistics, metric, palette, literal(short))
+
+
+def _hopeless(statistics: Statistics) -> str:
+    smallest = smallest_adjusted(statistics.pairwise)
+    if smallest < ALPHA:
+        return ""
+    return f": with so few data sets no pair can (smallest adjusted p {smallest:.2g})"
 
 
 def _part(most: int, methods: int) -> str:
