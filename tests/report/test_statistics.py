@@ -213,7 +213,7 @@ def test_the_matrix_and_the_rank_diagram_are_those_of_a_trusted_library(archive_
     accuracy = pd.concat(map(pd.read_csv, files)).pivot_table(
         index="dataset_name", columns="classifier_name", values="accuracy"
     )
-    found = compare_methods(accuracy.dropna(), "accuracy", "inception")
+    found = compare_methods(accuracy.dropna().round(12), "accuracy", "inception")
     assert len(found.datasets) == 128
     assert found.ranks == pytest.approx(AEON_RANKS, abs=5e-5)
     assert cliques(found) == AEON_BARS
@@ -222,4 +222,4 @@ def test_the_matrix_and_the_rank_diagram_are_those_of_a_trusted_library(archive_
         each = pairs[pair]
         assert each.difference == pytest.approx(difference, abs=1e-9)
         assert (each.wins, each.ties, each.losses) == (wins, ties, losses)
-        assert each.p == pytest.approx(p, rel=2e-3)  # equal differences but for rounding
+        assert each.p == pytest.approx(p, rel=1e-4)  # equal differences but for rounding
