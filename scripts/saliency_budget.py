@@ -329,8 +329,8 @@ SEEDS_USED = (
 )
 METHOD = f"""\
 FCN 128-256-128 to LSTM 1x8 (370 parameters at two classes), T at most 100, lambda 1, `classwise`, Adam at
-0.005, and otherwise what students get by default: at most 400 epochs, a patience of 200, the weights of the best
-validation cross-entropy. Nothing was tuned. Seeds {SEEDS_USED} for the factors.
+0.005, and otherwise what students get by default: at most 400 epochs, a patience of 200, the weights of the
+best validation cross-entropy. Nothing was tuned. Seeds {SEEDS_USED} for the factors.
 
     TSDISTILL_DATA=... OMP_NUM_THREADS=1 python scripts/saliency_budget.py run --out FOLDER
     python scripts/saliency_budget.py write --out FOLDER --docs docs"""
