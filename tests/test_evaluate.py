@@ -28,6 +28,7 @@ from tsdistill.restore import (
     stored_runs,
 )
 from tsdistill.store.records import RunRecord, iter_results, read_run, write_run
+from tsdistill.store.teachers import read_teacher, reseeded_teachers
 
 PLANTED = (
     "dataset=planted",
@@ -101,6 +102,34 @@ def contents(out: Path, *names: str) -> dict[str, bytes]:
 
 
 # --- the command ---
+
+
+def test_the_same_teacher_from_other_seeds_is_held_against_it(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", [*QUICK, f"out={out}", "groups=[substitution]"]) == 0
+    assert all("reseeded" not in result for result in iter_results(out))
+    teacher = [word for word in PLANTED if not word.startswith(("student", "training"))]
+    assert run("train-teacher", [*teacher, "teacher.seeds=[1,2]", f"out={out}"]) == 0
+    assert (
+        run("train-teacher", [*teacher, "teacher.seeds=[3]", "teacher.training.epochs=2", f"out={out}"]) == 0
+    )
+    assert run("evaluate", [*QUICK, f"out={out}", "groups=[substitution]"]) == 0
+    results = list(iter_results(out))
+    keys = reseeded_teachers(out, results[0]["dataset"], results[0]["teacher_id"])
+    stored = [read_teacher(out, results[0]["dataset"], key) for key in keys]
+    assert sorted(one.config["seed"] for one in stored if one) == [1, 2]  # not the one of two epochs
+    own = read_teacher(out, results[0]["dataset"], results[0]["teacher_id"])
+    assert own is not None
+    own_classes = own.logits["test"].argmax(1)
+    same = [float((one.logits["test"].argmax(1) == own_classes).double().mean()) for one in stored if one]
+    for result in results:
+        assert result["reseeded"]["settings"] == {"teachers": keys}
+        assert result["reseeded"]["count"] == 2
+        assert result["reseeded"]["agreement"] == pytest.approx(sum(same) / 2)
+    capsys.readouterr()
+    assert run("evaluate", [*QUICK, f"out={out}", "groups=[substitution]"]) == 0
+    assert "2 of 2 runs have it all" in capsys.readouterr().out
 
 
 def test_everything_is_added_and_nothing_else_changes(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tsdistill.maps import Maps, MapSettings, Sample, all_maps, draw_sample, tea
 from tsdistill.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
 from tsdistill.store.locks import locked
 from tsdistill.store.records import RunRecord, run_folder, write_run
+from tsdistill.store.teachers import read_teacher, reseeded_teachers
 
 LATENCIES = ("latency_ms", "latency_p95_ms", "teacher_latency_ms", "teacher_latency_p95_ms")
 _PLANTED = f"{PlantedReader.__module__}.{PlantedReader.__name__}"
@@ -39,17 +40,20 @@ def evaluate(conf: EvaluateConf) -> None:
         TsdistillError: nothing is stored, or some runs could not be evaluated (the others were).
     """
     results = stored_runs(Path(conf.out), conf.only)
-    wanted = [(result, missing) for result in results if (missing := _missing(conf, result))]
+    look = cache(partial(reseeded_teachers, Path(conf.out)))
+    reseeded = [look(result["dataset"], result["teacher_id"]) for result in results]
+    pairs = zip(results, reseeded, strict=True)
+    wanted = [(*pair, missing) for pair in pairs if (missing := _missing(conf, *pair))]
     if left := len(results) - len(wanted):
         say(f"{left} of {len(results)} runs have it all, with these settings")
     stage: _Stage | None = None
     failures = []
-    for number, (result, missing) in enumerate(wanted, start=1):
+    for number, (result, others, missing) in enumerate(wanted, start=1):
         about = f"[{number}/{len(wanted)}] {_title(result)}"
         began = time.perf_counter()
         try:
             if stage is None or stage.key != (result["dataset"], result["teacher_id"]):
-                stage = _Stage.of(conf, read_whole(Path(conf.out), result))
+                stage = _Stage.of(conf, read_whole(Path(conf.out), result), others)
             _evaluate_run(conf, stage, result)
         except TsdistillError as error:
             failures.append(str(error))
@@ -73,6 +77,11 @@ def noise_settings(conf: EvaluateConf) -> dict[str, Any]:
     return {"snrs": list(conf.snrs), "seed": conf.seed}
 
 
+def _teachers(keys: Sequence[str]) -> dict[str, Any] | None:
+    """The settings that make the block ``reseeded``; None where there is no such teacher, and no block."""
+    return {"teachers": list(keys)} if keys else None
+
+
 def map_settings(conf: EvaluateConf) -> MapSettings:
     """The settings that make the block ``reasoning``.
 
@@ -89,8 +98,8 @@ def _plain(settings: MapSettings) -> dict[str, Any]:
     return {**asdict(settings), "attributions": list(settings.attributions)}
 
 
-def _missing(conf: EvaluateConf, result: Mapping[str, Any]) -> list[MetricGroup]:
-    """Groups that a result lacks, or that were made with other settings."""
+def _missing(conf: EvaluateConf, result: Mapping[str, Any], reseeded: Sequence[str]) -> list[MetricGroup]:
+    """Groups that a result lacks, or that were made with other settings or other re-seeded teachers."""
 
     def made_by(block: str) -> object:
         return (result.get(block) or {}).get("settings")
@@ -98,7 +107,8 @@ def _missing(conf: EvaluateConf, result: Mapping[str, Any]) -> list[MetricGroup]
     there = {
         MetricGroup.performance: set(performance.METRICS) <= set(result["test"]),
         MetricGroup.substitution: set(substitution.METRICS) <= set(result["test"])
-        and made_by("noise") == noise_settings(conf),
+        and made_by("noise") == noise_settings(conf)
+        and made_by("reseeded") == _teachers(reseeded),
         MetricGroup.reasoning: made_by("reasoning") == _plain(map_settings(conf)),
         MetricGroup.cost: "macs" in result["cost"] and set(LATENCIES) <= set(result["timing"]),
     }
@@ -107,14 +117,15 @@ def _missing(conf: EvaluateConf, result: Mapping[str, Any]) -> list[MetricGroup]
 
 @dataclass
 class _Stage:
-    """What is computed once for all students of a teacher."""
+    """What is computed once for all students of a teacher; ``others`` are its re-seeded likes."""
 
     conf: EvaluateConf
     scene: Scene
+    others: Sequence[str] = ()
     noisy: dict[str, FloatArray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, conf: EvaluateConf, record: RunRecord) -> "_Stage":
+    def of(cls, conf: EvaluateConf, record: RunRecord, others: Sequence[str]) -> "_Stage":
         return cls(
             conf,
             restore_scene(
@@ -124,6 +135,7 @@ class _Stage:
                 hardware=conf.hardware,
                 allow_code=conf.allow_code,
             ),
+            others,
         )
 
     @property
@@ -157,6 +169,21 @@ class _Stage:
         return np.asarray(planted_masks(conf)[1][self.sample.rows].any(axis=1))
 
     @cached_property
+    def reseeded(self) -> dict[str, Any] | None:
+        """What the same teacher from other seeds would be worth in its place: means over these teachers."""
+        out, dataset, y = Path(self.conf.out), self.scene.job.dataset.name, self.scene.test.y
+        found = [read_teacher(out, dataset, key) for key in self.others]
+        own = self.scene.teacher.logits["test"].numpy()
+        answers = [teacher.logits["test"].numpy() for teacher in found if teacher is not None]
+        each = [
+            {**performance.performance(one, y), **substitution.substitution(one, own, y)} for one in answers
+        ]
+        if not each:
+            return None
+        means = {name: float(np.mean([values[name] for values in each])) for name in each[0]}
+        return {"settings": _teachers(self.others), "count": len(each), **means}
+
+    @cached_property
     def teacher_latency(self) -> dict[str, float]:
         data = self.scene.job.dataset
         return {f"teacher_{k}": v for k, v in latency(self.scene.model, data.channels, data.length).items()}
@@ -180,7 +207,7 @@ def _evaluate_run(conf: EvaluateConf, stage: _Stage, listed: Mapping[str, Any]) 
     out = Path(conf.out)
     with locked(run_folder(out, listed["dataset"], listed["id"])):
         record = read_whole(out, listed)
-        missing = _missing(conf, {**record.result, "timing": record.timing})
+        missing = _missing(conf, {**record.result, "timing": record.timing}, stage.others)
         if not missing:  # another process was faster
             return
         student = restore_student(stage.scene, record)
@@ -236,6 +263,9 @@ def _add_substitution(result: dict[str, Any], record: RunRecord, stage: _Stage, 
         seed=conf.seed,
     )
     result["noise"] = {"settings": noise_settings(conf), **noise}
+    result.pop("reseeded", None)
+    if stage.reseeded is not None:
+        result["reseeded"] = stage.reseeded
 
 
 def _add_reasoning(result: dict[str, Any], stage: _Stage, student: nn.Module) -> None:

@@ -87,6 +87,26 @@ def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
     assert r"\underline{0.520}" in latex
 
 
+def test_the_reseeded_teacher_is_a_yardstick_and_no_competitor(record, stored):
+    again = {"settings": {"teachers": ["a", "b"]}, "count": 2, "average_precision": 0.97, "agreement": 0.93}
+    runs = [
+        record("GunPoint", method, seed) | {"reseeded": again} for method in ("kd", "none") for seed in (1, 2)
+    ]
+    folder = write_report(stored(runs)).folder
+    table = pd.read_csv(folder / "table.csv").set_index("variant")
+    assert list(table.index) == ["teacher", "teacher, re-seeded", "none", "kd"]
+    assert table.loc["teacher, re-seeded", ["agreement", "average_precision", "seeds"]].tolist() == [
+        0.93,
+        0.97,
+        2,
+    ]
+    statistics = json.loads((folder / "statistics.json").read_text())["statistics"]
+    assert all(set(each["ranks"]) == {"none", "kd"} for each in statistics)
+    text = (folder / "report.md").read_text()
+    assert "from other seeds (teacher, re-seeded)" in text
+    assert "| teacher, re-seeded | 0.970 " in text.replace("| .", "| 0.")
+
+
 def test_unequal_numbers_of_trials_are_flagged(record, stored):
     records = [record(method="none"), record(method="tsd")]
     records.append(record(method="tsd", trial=1, settings={"method.lam": 10.0}))

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 TEACHER = "teacher"
 """The row that stands for the teacher itself."""
+RESEEDED = "teacher, re-seeded"
+"""The row of the same teacher from other seeds, held against it: a yardstick of agreement."""
+TEACHERS = (TEACHER, RESEEDED)
+"""Rows that are no students: they take no part in comparisons."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def by_dataset(selection: Selection) -> "pd.DataFrame":
         selection: what ``select_trials`` chose.
 
     Returns:
-        One row for each data set, pair and variant, the teacher's own rows (method ``TEACHER``) included. For
+        One row for each data set, pair and variant, the rows of ``TEACHERS`` included. For
         every test metric ``<name>`` (mean) and ``<name>_std`` (n - 1 in the denominator; NaN for a single
         seed), the accounts of ``Selection.choices``, and ``undefined``: how many of the chosen runs' six
         values are NaN.
@@ -55,7 +59,8 @@ def by_dataset(selection: Selection) -> "pd.DataFrame":
     rows = selection.choices.merge(table, left_on=ROW, right_index=True, how="left")
     rows = rows.merge(gaps.rename("undefined"), left_on=ROW, right_index=True, how="left")
     rows["undefined"] = rows["undefined"].fillna(0).astype(int)
-    return in_order(pd.concat([_teachers(selection.runs), rows], ignore_index=True))
+    teachers = [_teachers(selection.runs), *_reseeded(selection.runs)]
+    return in_order(pd.concat([*teachers, rows], ignore_index=True))
 
 
 def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
@@ -116,7 +121,7 @@ def cost_names(frame: "pd.DataFrame") -> list[str]:
 
 def in_order(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Sort by pair and data set, and methods with the teacher first, then the plain student, then by name."""
-    first = rows["method"].map(lambda name: {TEACHER: 0, "none": 1}.get(name, 2))
+    first = rows["method"].map(lambda name: {TEACHER: 0, RESEEDED: 1, "none": 2}.get(name, 3))
     ordered = rows.assign(_first=first).sort_values(
         [*PAIR, "dataset", "_first", "method", "variant"], ignore_index=True, kind="stable"
     )
@@ -133,17 +138,37 @@ def _mean_and_deviation(
 
 
 def _teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
+    distinct, keys = _distinct_teachers(runs), ["dataset", *PAIR]
     names = [name for name in runs.columns if name.startswith("teacher_test.")]
-    keys = ["dataset", *PAIR]
-    distinct = runs.drop_duplicates([*keys, "teacher_id"])
     table = _mean_and_deviation(distinct, keys, names, "teacher_test.")
     costs = [name for name in distinct.columns if name.startswith("cost.teacher_")]
     table = table.join(distinct.groupby(keys)[costs].mean())
     table = table.rename(columns={name: name.replace("teacher_", "") for name in costs})
     table = table.join(distinct.groupby(keys)["id"].size().rename("seeds")).reset_index()
+    return _as_rows(table, TEACHER)
+
+
+def _reseeded(runs: "pd.DataFrame") -> "list[pd.DataFrame]":
+    """At most one frame: none where no run was evaluated beside such teachers."""
+    if "reseeded.count" not in runs:
+        return []
+    distinct, keys = _distinct_teachers(runs.dropna(subset="reseeded.count")), ["dataset", *PAIR]
+    names = [name for name in runs.columns if name.startswith("reseeded.") and not name.endswith(".count")]
+    table = _mean_and_deviation(distinct, keys, names, "reseeded.")
+    return [
+        _as_rows(table.assign(seeds=distinct.groupby(keys)["reseeded.count"].sum()).reset_index(), RESEEDED)
+    ]
+
+
+def _distinct_teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
+    return runs.drop_duplicates(["dataset", *PAIR, "teacher_id"])
+
+
+def _as_rows(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    """The accounts that students' rows have, for rows that nothing was chosen for."""
     counts = {"trial": 0, "config": "", "trials": 1, "failed": 0, "collapsed": 0, "collapsed_chosen": 0}
     rest = {"missing": 0, "no_validation": False, "decided": "", "undefined": 0}
-    return table.assign(method=TEACHER, variant=TEACHER, runs=table["seeds"], expected=0, **counts, **rest)
+    return table.assign(method=name, variant=name, runs=table["seeds"], expected=0, **counts, **rest)
 
 
 def _deviations(runs: "pd.DataFrame | None", names: list[str]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError
-from tsdistill.report.aggregate import METRICS, TEACHER, by_dataset, over_datasets
+from tsdistill.report.aggregate import METRICS, TEACHERS, by_dataset, over_datasets
 from tsdistill.report.records import load_runs
 from tsdistill.report.selection import Select, Selection, select_trials
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
@@ -102,8 +102,8 @@ def assemble(
 
 
 def scores_of(rows: "pd.DataFrame", pair: Pair, metric: str) -> "pd.DataFrame":
-    """Means over seeds of one pair and metric, data sets down and methods (not the teacher) across."""
-    here = rows[(rows["teacher"] == pair[0]) & (rows["student"] == pair[1]) & (rows["method"] != TEACHER)]
+    """Means over seeds of one pair and metric, data sets down and methods (not the teachers) across."""
+    here = rows[(rows["teacher"] == pair[0]) & (rows["student"] == pair[1]) & ~rows["method"].isin(TEACHERS)]
     return here.pivot_table(index="dataset", columns="variant", values=metric, dropna=False, sort=True)
 
 

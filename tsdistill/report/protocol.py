@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsdistill.report.aggregate import METRICS, TEACHER
+from tsdistill.report.aggregate import METRICS, RESEEDED, TEACHERS
 from tsdistill.report.records import ROW
 from tsdistill.report.tables import Cell, Table
 
@@ -25,7 +25,7 @@ def protocol(report: "Report") -> list[str]:
         "Metrics are those of the test part, each class against the rest. A figure is the mean over seeds, "
         "with the standard deviation (n - 1) after it; a mean over data sets has the deviation over seeds of "
         "that mean. KL is that of the student from its teacher at temperature 1, in nats: lower is better.",
-        "Agreement and KL go with accuracy: read them beside the plain student's (none).",
+        _agreement(report),
         "Methods are compared by the two-sided Wilcoxon signed-rank test on means over seeds, with Holm's "
         "step-down over all methods against the reference.",
     ]
@@ -44,8 +44,18 @@ def protocol(report: "Report") -> list[str]:
     return lines
 
 
+def _agreement(report: "Report") -> str:
+    told = "Agreement and KL go with accuracy: read them beside the plain student's (none)"
+    if (report.means["method"] == RESEEDED).any():
+        return f"{told} and beside those of the same teacher from other seeds ({RESEEDED})."
+    return (
+        f"{told}. The same teacher from other seeds would be another yardstick: `tsdistill train-teacher "
+        "teacher.seeds=[1,2]` with these settings, then `tsdistill evaluate`."
+    )
+
+
 def _selection(report: "Report") -> str:
-    methods = report.means[report.means["method"] != TEACHER]
+    methods = report.means[~report.means["method"].isin(TEACHERS)]
     low, high = int(methods["trials_min"].min()), int(methods["trials_max"].max())
     if high == 1:
         return "One trial a method: no settings were chosen."

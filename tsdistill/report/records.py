@@ -21,7 +21,17 @@ ROW = ["dataset", "teacher", "student", "method", "variant"]
 
 _IDENTITY_KEYS = frozenset({"seed", "trial", "dataset.name", "teacher.name", "student.name", "method.name"})
 _UNSET = "unset"
-_NESTED = ("data", "validation", "test", "teacher_validation", "teacher_test", "cost", "training", "timing")
+_NESTED = (
+    "data",
+    "validation",
+    "test",
+    "teacher_validation",
+    "teacher_test",
+    "reseeded",
+    "cost",
+    "training",
+    "timing",
+)
 _ON_TEST = ("noise", "reasoning")
 """Blocks that ``tsdistill evaluate`` adds; like ``test`` they are measured on the test part."""
 
@@ -36,8 +46,8 @@ def load_runs(out: Path, filters: Mapping[str, str | Sequence[str]]) -> "pd.Data
     Returns:
         One row a run, sorted by row, trial, seed and id. ``status`` is "ok" or "failed"; ``variant`` names
         the table row; ``config`` names the values of the method's grid; metrics are ``test.<name>``,
-        ``validation.<name>`` and ``teacher_test.<name>`` (float, NaN where undefined); settings are
-        ``setting.<key>``; ``flags`` is a tuple of names.
+        ``validation.<name>``, ``teacher_test.<name>`` and ``reseeded.<name>`` (float, NaN where undefined);
+        settings are ``setting.<key>``; ``flags`` is a tuple of names.
 
     Raises:
         TsdistillError: no record is stored there, or a filter is misspelt or matches nothing.
@@ -58,7 +68,9 @@ def frame_of_runs(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
         _flat(record, suffix, grids[_group(record)]) for record, suffix in zip(records, suffixes, strict=True)
     ]
     frame = pd.DataFrame(rows)
-    metrics = [name for name in frame.columns if name.startswith(("test.", "validation.", "teacher_"))]
+    metrics = [
+        name for name in frame.columns if name.startswith(("test.", "validation.", "teacher_", "reseeded."))
+    ]
     for name in metrics:
         if name != "teacher_id":
             frame[name] = pd.to_numeric(frame[name], errors="coerce")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tsdistill.report.aggregate import METRICS, TEACHER, cost_names
+from tsdistill.report.aggregate import METRICS, TEACHERS, cost_names
 from tsdistill.report.records import PAIR
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics, smallest_adjusted
 
@@ -98,7 +98,7 @@ def metric_table(
         significant: variants that differ from the reference over data sets.
     """
     rows, means = _of_pair(rows, pair), _of_pair(means, pair)
-    means = means[means[metric].notna() | (means["method"] != TEACHER)]
+    means = means[means[metric].notna() | ~means["method"].isin(TEACHERS)]
     variants = list(means["variant"])
     cells = {(row["dataset"], row["variant"]): row for row in rows.to_dict("records")}
     datasets = sorted(rows["dataset"].unique())
@@ -149,7 +149,7 @@ def summary_table(
 def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Table:
     """What stands behind the means of one pair: trials, runs, and what went wrong."""
     means = _of_pair(means, pair)
-    means = means[means["method"] != TEACHER]
+    means = means[~means["method"].isin(TEACHERS)]
     unequal = means["trials_min"].min() != means["trials_max"].max()
     names = ("sets", "runs", "failed", "missing", "collapsed", "undefined", "no_validation", "ties")
     body = []
@@ -238,7 +238,7 @@ def _statistics_line(name: str, rank: float, each: Comparison | None) -> list[Ce
 
 def choices_table(rows: "pd.DataFrame", label: str) -> Table:
     """Which trial stands for each method on each data set."""
-    rows = rows[rows["method"] != TEACHER]
+    rows = rows[~rows["method"].isin(TEACHERS)]
     body = [
         [
             *[Cell(text=str(line[key])) for key in ("dataset", *PAIR, "variant")],
@@ -272,11 +272,11 @@ def _cell(row: "dict[str, Any] | None", metric: str) -> Cell:
         return Cell(text="failed" if row["seeds"] == 0 and row["failed"] else "-")
     flagged = {
         "no_validation": bool(row["no_validation"]),
-        "incomplete": row["method"] != TEACHER and row["seeds"] < row["expected"],
+        "incomplete": row["method"] not in TEACHERS and row["seeds"] < row["expected"],
         "collapsed": bool(row["collapsed_chosen"]),
     }
     marks = tuple(name for name, raised in flagged.items() if raised)
-    return Cell(mean=value, std=_number(deviation), marks=marks, ranked=row["method"] != TEACHER)
+    return Cell(mean=value, std=_number(deviation), marks=marks, ranked=row["method"] not in TEACHERS)
 
 
 def _mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Sequence[str]) -> Cell:
@@ -287,7 +287,7 @@ def _mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Sequ
     if line["variant"] in significant:
         marks = (*marks, "significant")
     return Cell(
-        mean=value, std=_number(line.get(f"{metric}_std")), marks=marks, ranked=line["method"] != TEACHER
+        mean=value, std=_number(line.get(f"{metric}_std")), marks=marks, ranked=line["method"] not in TEACHERS
     )
 
 

@@ -27,6 +27,7 @@ METRIC_BLOCKS = (
     "teacher_test",
     "cost",
     "noise",
+    "reseeded",
     "reasoning",
 )
 """The parts of a result in which ``null`` stands for an undefined number and is read as ``nan``."""

@@ -134,6 +134,24 @@ def read_teacher(out: Path, dataset: str, key: str) -> TeacherArtefact | None:
     return read_artefact(teacher_folder(out, dataset, key), parse)
 
 
+def reseeded_teachers(out: Path, dataset: str, key: str) -> list[str]:
+    """Keys of the stored teachers that differ from a given one in nothing but their seed, sorted."""
+    folder = teacher_folder(out, dataset, key)
+    own = _seedless(folder)
+    if own is None:
+        return []
+    others = (path for path in folder.parent.iterdir() if path.is_dir() and "." not in path.name)
+    return sorted(path.name for path in others if path != folder and _seedless(path) == own)
+
+
+def _seedless(folder: Path) -> dict[str, Any] | None:
+    try:
+        config = from_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return {name: value for name, value in config.items() if name != "seed"}
+
+
 def write_pool(out: Path, dataset: str, pool: PoolArtefact) -> Path:
     """Store a pool under ``<out>/pools/<dataset>/<key>``; returns that folder."""
     folder = pool_folder(out, dataset, pool.key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tsdistill.report.aggregate import TEACHER
+from tsdistill.report.aggregate import RESEEDED, TEACHER, TEACHERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,10 +62,12 @@ def style() -> Iterator[None]:
 
 
 def looks(variants: Sequence[str]) -> dict[str, Look]:
-    """A look for each method; the teacher is black, and no two are told apart by colour alone."""
+    """A look for each method; the teachers are black, and no two are told apart by colour alone."""
     labels = _short_names(variants)
     found = {TEACHER: Look("#000000", "*", "-", TEACHER)}
-    for at, name in enumerate(name for name in variants if name != TEACHER):
+    if RESEEDED in variants:
+        found[RESEEDED] = Look("#000000", "p", ":", RESEEDED)
+    for at, name in enumerate(name for name in variants if name not in TEACHERS):
         turn, index = divmod(at, len(COLOURS))
         marker, line = MARKERS[(index + turn) % len(MARKERS)], LINES[turn % len(LINES)]
         found[name] = Look(COLOURS[index], marker, line, labels[name])

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tsdistill.report.aggregate import METRICS, TEACHER
+from tsdistill.report.aggregate import METRICS, TEACHERS
 from tsdistill.report.figures.style import WIDTH, Palette, logarithmic, wrapped
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def against_parameters(means: "pd.DataFrame", teacher: str, palette: Palette, ti
     for axes, metric in zip(panels, ("average_precision", "agreement"), strict=True):
         for at, name in enumerate(variants):
             line = here[here["variant"] == name].sort_values("cost.parameters")
-            if name == TEACHER:
+            if name in TEACHERS:
                 line = line.iloc[:1]
             if metric not in line or line[metric].isna().all():
                 continue
@@ -46,11 +46,11 @@ def against_parameters(means: "pd.DataFrame", teacher: str, palette: Palette, ti
             axes.errorbar(
                 line["cost.parameters"] * aside ** (at - len(variants) / 2),
                 line[metric],
-                yerr=line[f"{metric}_std"].fillna(0) if name != TEACHER else None,
+                yerr=line[f"{metric}_std"].fillna(0) if name not in TEACHERS else None,
                 color=look.colour,
                 marker=look.marker,
                 linestyle=look.line,
-                markersize=9 if name == TEACHER else 5,
+                markersize=9 if name in TEACHERS else 5,
                 linewidth=1.2,
                 elinewidth=0.8,
                 label=wrapped(look.label, 36),
