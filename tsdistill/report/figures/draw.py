@@ -14,7 +14,7 @@ from tsdistill.report.figures.comparison import (
     critical_difference,
     one_against_another,
 )
-from tsdistill.report.figures.style import Palette, literal, looks, save, style
+from tsdistill.report.figures.style import Palette, heading, looks, save, style
 from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
 from tsdistill.report.statistics import ALPHA, Statistics, smallest_adjusted
@@ -58,7 +58,7 @@ def draw_all(report: Report, folder: Path) -> list[Drawn]:
                     drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, pair)))))
         for teacher in sorted(set(report.means["teacher"])):
             title = f"Quality against size, students of {teacher}, {report.label}"
-            figure = against_parameters(report.means, teacher, palette, literal(title))
+            figure = against_parameters(report.means, teacher, palette, heading(title))
             if figure is not None:
                 drawn.append(Drawn(title, tuple(save(figure, folder, _file_name("parameters", (teacher,))))))
     return drawn
@@ -70,17 +70,17 @@ def _figures_of(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named
     runs = runs[(runs["teacher"] == pair[0]) & (runs["student"] == pair[1])]
     about = f"{pair[0]} → {pair[1]}, {report.label}"
     title = f"Agreement with the teacher under noise, mean over data sets, {about}"
-    yield "noise", title, against_noise(runs, palette, literal(title))
+    yield "noise", title, against_noise(runs, palette, heading(title))
     for at, (dataset, here) in enumerate(runs.groupby("dataset")):
         if at < MOST_DATASETS:
             title = f"Training loss by part, {dataset}, {about}"
-            yield f"curves-{at + 1}", title, learning_curves(here, palette, literal(title))
+            yield f"curves-{at + 1}", title, learning_curves(here, palette, heading(title))
     largest = _most_test_series(runs)
     size = int(largest["data.test"].iloc[0]) if "data.test" in largest else 0
     title = f"Reliability, {largest['dataset'].iloc[0]} ({size} test series; grey: their share), {about}"
     if size < FEWEST_FOR_RELIABILITY:
         title += f"; fewer than {FEWEST_FOR_RELIABILITY}: not to be relied on"
-    yield "reliability", title, reliability(largest, palette, literal(title))
+    yield "reliability", title, reliability(largest, palette, heading(title))
 
 
 def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named]:
@@ -91,14 +91,14 @@ def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Name
     about = f"{metric}, {len(statistics.datasets)} data sets, {pair[0]} → {pair[1]}, {report.label}"
     title = f"Average ranks, {about}; bars join methods that do not differ (Wilcoxon, Holm)"
     title += _hopeless(statistics)
-    yield "ranks", title, critical_difference(statistics, palette, literal(title))
+    yield "ranks", title, critical_difference(statistics, palette, heading(title))
     title = f"Multi-comparison matrix, {about}{_part(MOST_IN_MATRIX, len(statistics.ranks))}"
-    yield "matrix", title, comparison_matrix(statistics, palette, literal(title))
+    yield "matrix", title, comparison_matrix(statistics, palette, heading(title))
     scores = scores_of(report.rows, pair, PRIMARY)
     left_out = _part(MOST_PANELS, len(statistics.against_reference))
     short = f"{palette[statistics.reference].label} against each other method, {about}{left_out}"
     title = f"{statistics.reference} against each other method, {about}; a dot a data set{left_out}"
-    yield "scatter", title, one_against_another(scores, statistics, metric, palette, literal(short))
+    yield "scatter", title, one_against_another(scores, statistics, metric, palette, heading(short))
 
 
 def _hopeless(statistics: Statistics) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 from tsdistill.report.aggregate import RESEEDED, TEACHER, TEACHERS
@@ -104,6 +105,11 @@ def wrapped(name: str, width: int = 22) -> str:
             piece = piece[width:]
         line += piece
     return literal("\n".join([*lines, line]).strip())
+
+
+def heading(text: str, width: int = 105) -> str:
+    """A title in lines that fit the width of a figure."""
+    return literal(fill(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def literal(text: str) -> str:

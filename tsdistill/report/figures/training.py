@@ -81,7 +81,7 @@ def _curve_panel(axes: "Axes", seeds: Sequence[Curves], colours: Mapping[str, st
             )
         for boundary in list(start.values())[1:]:
             axes.axvline(boundary, color="#999999", linewidth=0.8, linestyle=":")
-    axes.set_xlabel("epoch")
+    axes.set(xlabel="epoch", ylabel="loss")
     axes.locator_params(axis="x", integer=True, nbins=4)
     if positive:
         logarithmic(axes, "y")
