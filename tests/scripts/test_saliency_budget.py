@@ -187,7 +187,26 @@ def test_every_sweep_names_its_factor():
         "saliency.sampling=stratified,antithetic",
         "saliency.mode=online",
     ]
-    assert BUDGET.sweeps("all") == BUDGET.sweeps("paired") + factors
+    (more,) = BUDGET.sweeps("more")
+    assert more[1:] == ["saliency.perturbations=16,50", "seed=" + ",".join(map(str, range(10, 40)))]
+    assert BUDGET.sweeps("all") == [*BUDGET.sweeps("paired"), *factors, more]
+
+
+def test_further_seeds_leave_the_first_ones_table_alone_and_are_told_by_themselves():
+    made = [
+        result(dataset, seed, 0.9 - loss, 0.8, perturbations=budget)
+        for dataset in ("GunPoint", "ECG200")
+        for seed, lost in ((0, 0.01), (1, 0.03), (10, 0.002), (11, 0.004))
+        for budget, loss in ((50, 0.0), (16, lost))
+    ]
+    runs = BUDGET.frame(made)
+    assert BUDGET.more_bounds(runs, BUDGET.SEEDS)["average_precision"].mean == pytest.approx(-0.02)
+    assert BUDGET.more_bounds(runs, BUDGET.MORE_SEEDS)["average_precision"].mean == pytest.approx(-0.003)
+    assert "**is not bounded**: AP -0.01" in BUDGET.further(runs)
+    assert "(8 pairs)" in BUDGET.further(runs)
+    first = BUDGET.of_seeds(runs, BUDGET.SEEDS)
+    assert BUDGET.further(first) == ""
+    assert "AP -0.020" in BUDGET.conclusion(first)
 
 
 def test_records_of_another_protocol_are_refused():
@@ -204,8 +223,8 @@ def test_what_is_missing_is_counted():
     assert "40 at M = 16" in told
     assert "12 at mode = online" in told
     assert "1 failed" in told
-    # 4 points of 4 sets x 10 seeds and the plain student, 10 values of 4 sets x 3 seeds; 8 runs are there.
-    assert "8 of its 320 runs" in BUDGET.unfinished(study({4: 0.0}))
+    # 4 points of 4 sets x 10 seeds and the plain student, 2 x 30 more, 10 values of 4 sets x 3 seeds; 8 are there.
+    assert "8 of its 560 runs" in BUDGET.unfinished(study({4: 0.0}))
 
 
 def test_the_document_and_figure_are_made_of_an_unfinished_study(tmp_path):
