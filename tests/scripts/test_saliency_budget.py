@@ -223,7 +223,7 @@ def test_what_is_missing_is_counted():
     assert "40 at M = 16" in told
     assert "12 at mode = online" in told
     assert "1 failed" in told
-    # 4 points of 4 sets x 10 seeds and the plain student, 2 x 30 more, 10 values of 4 sets x 3 seeds; 8 are there.
+    # 4 points of 4 sets x 10 seeds and the plain student; 2 points x 30 seeds more; 10 values x 3 seeds.
     assert "8 of its 560 runs" in BUDGET.unfinished(study({4: 0.0}))
 
 
