@@ -154,7 +154,6 @@ class _Run:
 def _run_facts(conf: DistillConf, job: Job, stages: list[Stage], teacher: TeacherArtefact) -> dict[str, Any]:
     """All that determines a student's run; the saliency settings only where a term uses them."""
     windowed = any("windows" in stage.needs for stage in stages)
-    terms = [str(t["_target_"]) for stage in conf.method["stages"].values() for t in stage["terms"].values()]
     return {
         "teacher": teacher.key,
         "data": job.dataset.fingerprint,
@@ -162,12 +161,22 @@ def _run_facts(conf: DistillConf, job: Job, stages: list[Stage], teacher: Teache
         "names": [conf.method["name"], conf.teacher.name, conf.student.name],
         "student": model_facts(conf.student.model),
         "stages": conf.method["stages"],
-        "code": [code_fingerprint(target) for target in terms],
+        "code": [code_fingerprint(target) for target in _terms(conf)],
         "training": plain(conf.training),
         "saliency": plain(conf.saliency) if windowed else None,
         "precision": conf.hardware.precision.value,
         "seed": conf.seed,
     }
+
+
+def _terms(conf: DistillConf) -> list[str]:
+    return [str(t["_target_"]) for stage in conf.method["stages"].values() for t in stage["terms"].values()]
+
+
+def _own_code(conf: DistillConf) -> str | None:
+    """Hash of the user's own code behind a student and its method; None where there is none."""
+    found = [code_fingerprint(target) for target in (str(conf.student.model["_target_"]), *_terms(conf))]
+    return key_of("code", {"sources": found}) if any(found) else None
 
 
 def _train_student(run: _Run) -> dict[str, Any]:
@@ -252,6 +261,7 @@ def _result(
         "id": run.id,
         **run.identity,
         "dataset": job.dataset.name,
+        "code": _own_code(run.conf),
         "data": {
             "channels": job.dataset.channels,
             "length": job.dataset.length,

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
+from tsdistill.store.records import run_folder
 
 
 @pytest.fixture
@@ -202,4 +203,18 @@ def test_importing_the_room_is_light():
 def test_runs_that_a_later_one_outdates_are_told(stored, record):
     out = stored([record(), record() | {"id": "edited"}, record(seed=2)])
     text = (write_report(out, figures=False).folder / "report.md").read_text()
-    assert "Finished runs left out: 1. A later run has their settings and seed" in text
+    assert "Finished runs left out: 1. Later runs have their settings" in text
+
+
+@pytest.mark.parametrize("change", [{"code": "edited"}, {"teacher_id": "retrained"}])
+def test_no_mean_mixes_runs_of_old_and_new_code_or_data(stored, record, change):
+    old = [record(seed=seed, ap=0.2) for seed in (1, 2, 3)]
+    new = [record(seed=seed, ap=0.8) | {"id": f"new{seed}"} | change for seed in (1, 2)]
+    out = stored([*old, *new])
+    for run in new:
+        timing = run_folder(out, run["dataset"], run["id"]) / "timing.json"
+        timing.write_text('{"train_seconds": 1.0, "finished": 10.0}')
+    folder = write_report(out, figures=False).folder
+    row = pd.read_csv(folder / "table.csv").set_index("variant").loc["kd"]
+    assert (row["average_precision"], row["seeds"], row["outdated"], row["missing"]) == (0.8, 2, 3, 1)
+    assert "Finished runs left out: 3." in (folder / "report.md").read_text()

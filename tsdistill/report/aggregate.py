@@ -167,7 +167,7 @@ def _distinct_teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
 def _as_rows(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
     """The accounts that students' rows have, for rows that nothing was chosen for."""
     counts = {"trial": 0, "config": "", "trials": 1, "failed": 0, "collapsed": 0, "collapsed_chosen": 0}
-    rest = {"missing": 0, "no_validation": False, "decided": "", "undefined": 0}
+    rest = {"missing": 0, "outdated": 0, "no_validation": False, "decided": "", "undefined": 0}
     return table.assign(method=name, variant=name, runs=table["seeds"], expected=0, **counts, **rest)
 
 

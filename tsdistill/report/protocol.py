@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import METRICS, RESEEDED, TEACHERS
-from tsdistill.report.records import ROW
 from tsdistill.report.tables import Cell, Table
 
 if TYPE_CHECKING:
@@ -32,11 +31,11 @@ def protocol(report: "Report") -> list[str]:
     if report.filters:
         shown = " ".join(f"{key}={value}" for key, value in report.filters.items())
         lines.insert(1, f"Only part of the stored runs is shown: {shown}.")
-    if outdated := int(ok.duplicated([*ROW, "config", "seed"]).sum()):
+    if outdated := int(report.selection.choices["outdated"].sum()):
         lines.insert(
             1,
-            f"Finished runs left out: {outdated}. A later run has their settings and seed, but other code or "
-            "data: delete them, or distil into another folder.",
+            f"Finished runs left out: {outdated}. Later runs have their settings, but other code or data: "
+            "delete them, or distil into another folder.",
         )
     without = sorted(set(report.rows.loc[report.rows["no_validation"], "dataset"]))
     if without:

@@ -45,9 +45,10 @@ def load_runs(out: Path, filters: Mapping[str, str | Sequence[str]]) -> "pd.Data
 
     Returns:
         One row a run, sorted by row, trial, seed and id. ``status`` is "ok" or "failed"; ``variant`` names
-        the table row; ``config`` names the values of the method's grid; metrics are ``test.<name>``,
-        ``validation.<name>``, ``teacher_test.<name>`` and ``reseeded.<name>`` (float, NaN where undefined);
-        settings are ``setting.<key>``; ``flags`` is a tuple of names.
+        the table row; ``config`` names the values of the method's grid; ``version`` stands for its data,
+        teacher and own code; metrics are ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and
+        ``reseeded.<name>`` (float, NaN where undefined); settings are ``setting.<key>``; ``flags`` is a tuple
+        of names.
 
     Raises:
         TsdistillError: no record is stored there, or a filter is misspelt or matches nothing.
@@ -147,6 +148,7 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
         "error": record.get("error", ""),
         "folder": record.get("folder", ""),
         "teacher_id": record.get("teacher_id", ""),
+        "version": ":".join([record.get("teacher_id", ""), record.get("code") or ""]),
         "has_validation": bool(record.get("validation")),
     }
     for part in (*_NESTED, *_ON_TEST):

@@ -29,7 +29,8 @@ class Selection:
         choices: one row for each ``ROW``: the chosen ``trial`` and ``config``; ``trials`` tried;
             how it was ``decided``; counts ``runs`` (stored, all trials), ``seeds`` (of the chosen trial;
             ``expected``: those of the sweep), ``failed``, ``collapsed`` and ``missing`` (all trials),
-            ``collapsed_chosen``, and whether there is ``no_validation``.
+            ``collapsed_chosen``, ``outdated`` (finished, but of other code or data than a later run of the
+            row), and whether there is ``no_validation``.
     """
 
     runs: "pd.DataFrame"
@@ -52,7 +53,7 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
     """
     import pandas as pd
 
-    needed = [*ROW, "id", "status", "seed", "trial", "config", "flags", "has_validation"]
+    needed = [*ROW, "id", "status", "seed", "trial", "config", "flags", "has_validation", "version"]
     slim = runs[needed].assign(score=runs.get(f"{by}.{MONITOR}"), loss=runs.get(f"{by}.{TIE_BREAKER}"))
     slim = slim.assign(finished=runs.get("timing.finished", 0.0)).fillna({"finished": 0.0})
     slim = slim.sort_values("finished", ascending=False, kind="stable")
@@ -72,10 +73,15 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
 
 
 def _finished(runs: Sequence[_Run]) -> dict[str, list[_Run]]:
-    """Finished runs by trial, latest first; of two with one seed the latest stands."""
+    """Finished runs by trial, latest first.
+
+    Runs of other code or data than the latest run are left out, so that no mean mixes the two; of two with
+    one seed the latest stands.
+    """
     trials: dict[str, dict[int, _Run]] = defaultdict(dict)
-    for run in runs:
-        if run["status"] == "ok":
+    done = [run for run in runs if run["status"] == "ok"]
+    for run in done:
+        if run["version"] == done[0]["version"]:
             trials[run["config"]].setdefault(run["seed"], run)
     return {config: list(by_seed.values()) for config, by_seed in trials.items()}
 
@@ -122,5 +128,6 @@ def _account(
         "collapsed": sum("collapsed" in run["flags"] for run in finished),
         "collapsed_chosen": sum("collapsed" in run["flags"] for run in members),
         "missing": tried * seeds - len(finished) - len(failed),
+        "outdated": sum(run["status"] == "ok" for run in runs) - len(finished),
         "no_validation": not all(run["has_validation"] for run in finished),
     }
