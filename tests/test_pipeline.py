@@ -267,6 +267,16 @@ def test_retrain_puts_a_new_record_in_the_old_one_s_place(tsdistill: Command) ->
     assert next(Path("tsdistill-out/runs/UnitTest").glob("*/result.json")).read_bytes() == content
 
 
+def test_what_is_finished_is_read_without_a_lock(tsdistill: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert distill(tsdistill, "method=none").status == 0
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a lock was taken")
+
+    monkeypatch.setattr("tsdistill.pipeline.locked", refused)
+    assert "already there" in distill(tsdistill, "method=none").out
+
+
 @pytest.mark.parametrize(
     "file", ["weights.safetensors", "logits.safetensors", "metrics.json", "manifest.json"]
 )
@@ -535,6 +545,13 @@ grid:
 """
 
 
+RATE = """
+class Halved(Decay):
+    def __init__(self, optimizer, gamma: float = 0.5):
+        super().__init__(optimizer, *([] if Decay.__name__ == "ExponentialLR" else [1]), gamma)
+"""
+
+
 def own_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's module on the path, and a folder of configs."""
     (folder / "my_parts.py").write_text(PARTS)
@@ -574,6 +591,25 @@ def test_a_model_and_a_method_of_the_user_s_own(
     told = distill(tsdistill, *words)
     assert "already there" not in told.out and "teacher custom seed 0: trained" in told.out
     assert len(results()) == 2
+    assert len({result["code"] for result in results()}) == 2
+
+
+def test_an_edited_scheduler_trains_anew(
+    tsdistill: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_rates.py").write_text(
+        "from torch.optim.lr_scheduler import ExponentialLR as Decay\n" + RATE
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["method=none", "+training.scheduler={_target_: my_rates.Halved, gamma: 0.5}"]
+    told = distill(tsdistill, *words)
+    assert told.status == 0, told.err
+    assert "already there" in distill(tsdistill, *words).out
+    (tmp_path / "my_rates.py").write_text("from torch.optim.lr_scheduler import StepLR as Decay\n" + RATE)
+    monkeypatch.delitem(sys.modules, "my_rates")
+    told = distill(tsdistill, *words)
+    assert "already there" not in told.out and "trained" not in told.out
+    assert len({result["code"] for result in results()}) == 2
 
 
 @pytest.mark.parametrize(

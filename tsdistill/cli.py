@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill import __version__
-from tsdistill.errors import TsdistillError, nearest
+from tsdistill.errors import UNWRITABLE, TsdistillError, advice_on, nearest
 
 HELP = """\
 tsdistill compresses time series classifiers by knowledge distillation.
@@ -169,7 +169,8 @@ def _spell(error: BaseException) -> str:
     if isinstance(error, TsdistillError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror}"
+        advice = f"; {advice_on(error)}" if error.errno in UNWRITABLE else ""
+        return f"{error.filename or 'a file'}: {error.strerror}{advice}"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 

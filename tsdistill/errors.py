@@ -1,5 +1,6 @@
 """What the user is told when something is wrong: one or two lines, never a traceback."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -31,3 +32,13 @@ def nearest(name: str, choices: Iterable[str]) -> str:
         return ""
     shown = ", ".join(valid[:12]) + (", ..." if len(valid) > 12 else "")
     return f"choose from: {shown}"
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of the system's that mean that a file cannot be written."""
+
+
+def advice_on(error: OSError) -> str:
+    """Say what to do about a file that the system would not write."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return f"{'free some space' if full else 'check the permissions'} or choose another output folder"

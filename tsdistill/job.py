@@ -166,6 +166,13 @@ def plain(conf: object) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
+def training_facts(conf: TrainingConf) -> dict[str, Any]:
+    """What determines how a model is trained: its settings, and the source of a user's own scheduler."""
+    target = (conf.scheduler or {}).get("_target_") if isinstance(conf.scheduler, Mapping) else None
+    own = None if target is None else code_fingerprint(str(target))
+    return plain(conf) if own is None else {**plain(conf), "scheduler_code": own}
+
+
 def model_facts(conf: Mapping[str, Any]) -> dict[str, Any]:
     """What determines a model: its settings, and the source of a user's own class."""
     return {"settings": dict(conf), "code": code_fingerprint(str(conf["_target_"]))}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.substitution import is_collapsed, substitution
-from tsdistill.job import Job, generator_of, model_facts, plain, predict, prepare
+from tsdistill.job import Job, generator_of, model_facts, plain, predict, prepare, training_facts
 from tsdistill.methods.build import build_stages
 from tsdistill.methods.stage import Stage, StageTask, TeacherView
 from tsdistill.models.build import count_parameters
@@ -56,13 +57,26 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     apply_trial(composed)
     run = _Run.of(composed)
     job, name = run.job, run.job.dataset.name
-    folder = run_folder(job.out, name, run.id)
-    with locked(folder, waiting=lambda: say(f"{run.title}: waiting for another process that does this run")):
-        found = None if run.conf.retrain else read_run(job.out, name, run.id)
-        result = _train_student(run) if found is None else found.result
-    failure_path(job.out, run.identity["dataset"], _failure_id(run.identity)).unlink(missing_ok=True)
-    say(f"{run.title}: {'' if found is None else 'already there, '}{_summary(result)}")
+    result, fresh = (
+        _stored(run),
+        False,
+    )  # before any lock: finished runs are read where nothing can be written
+    if result is None:
+        waiting = partial(say, f"{run.title}: waiting for another process that does this run")
+        with locked(run_folder(job.out, name, run.id), waiting):
+            result = _stored(run)
+            if result is None:
+                result, fresh = _train_student(run), True
+    failed = failure_path(job.out, run.identity["dataset"], _failure_id(run.identity))
+    if failed.exists():
+        failed.unlink(missing_ok=True)
+    say(f"{run.title}: {'' if fresh else 'already there, '}{_summary(result)}")
     return result
+
+
+def _stored(run: "_Run") -> dict[str, Any] | None:
+    found = None if run.conf.retrain else read_run(run.job.out, run.job.dataset.name, run.id)
+    return None if found is None else found.result
 
 
 def record_failure(composed: DictConfig, error: str) -> None:
@@ -162,7 +176,7 @@ def _run_facts(conf: DistillConf, job: Job, stages: list[Stage], teacher: Teache
         "student": model_facts(conf.student.model),
         "stages": conf.method["stages"],
         "code": [code_fingerprint(target) for target in _terms(conf)],
-        "training": plain(conf.training),
+        "training": training_facts(conf.training),
         "saliency": plain(conf.saliency) if windowed else None,
         "precision": conf.hardware.precision.value,
         "seed": conf.seed,
@@ -174,8 +188,9 @@ def _terms(conf: DistillConf) -> list[str]:
 
 
 def _own_code(conf: DistillConf) -> str | None:
-    """Hash of the user's own code behind a student and its method; None where there is none."""
+    """Hash of the user's own code behind a student and how it is trained; None where there is none."""
     found = [code_fingerprint(target) for target in (str(conf.student.model["_target_"]), *_terms(conf))]
+    found.append(training_facts(conf.training).get("scheduler_code"))
     return key_of("code", {"sources": found}) if any(found) else None
 
 

@@ -13,7 +13,7 @@ from tsdistill.config.schema import SaliencyConf
 from tsdistill.console import say
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
-from tsdistill.job import Job, generator_of, model_facts, plain, predict
+from tsdistill.job import Job, generator_of, model_facts, predict, training_facts
 from tsdistill.methods.ce import CrossEntropy
 from tsdistill.methods.stage import Stage, StageTask, TeacherView
 from tsdistill.models.build import count_parameters
@@ -71,7 +71,7 @@ def teacher_facts(job: Job, seed: int) -> dict[str, Any]:
         "data": job.dataset.fingerprint,
         "split": asdict(job.conf.split),
         "model": model_facts(job.conf.teacher.model),
-        "training": plain(job.conf.teacher.training),
+        "training": training_facts(job.conf.teacher.training),
         "precision": job.conf.hardware.precision.value,
         "seed": seed,
     }

@@ -1,10 +1,12 @@
 """The written report: values by hand, all formats, the same bytes every time."""
 
+import errno
 import io
 import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -198,6 +200,30 @@ def test_importing_the_room_is_light():
     program = "import sys, tsdistill.report; print({'pandas', 'matplotlib', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_full_disk_leaves_the_earlier_report_whole(sweep, monkeypatch):
+    out = sweep()
+    folder = write_report(out).folder
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (folder / "figures" / "of-old.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("mine")
+    write = Path.write_text
+
+    def full(path, text, *args, **kwargs):
+        if path.name == "report.html":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, text, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(TsdistillError, match="No space left on device; free some space"):
+            write_report(out, filters={"method": "tsd"})
+    assert {path: path.read_bytes() for path in before} == before
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+    write_report(out)
+    assert not (folder / "figures" / "of-old.png").exists()
+    assert (folder / "notes.txt").read_text() == "mine"
 
 
 def test_runs_that_a_later_one_outdates_are_told(stored, record):

@@ -1,9 +1,13 @@
 """The report: from the stored runs to files and the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
+
+from tsdistill.store.artefact import cannot_write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,20 +71,44 @@ def write_report(
 
     report = assemble(Path(out), select, filters or {}, reference)
     folder = Path(out) / ("report" if select == "validation" else "report_test")
-    folder.mkdir(parents=True, exist_ok=True)
-    files, notes = _write_frames(folder, report)
-    files += _write_texts(folder, report)
-    drawn = draw_all(report, folder / "figures") if figures else []
-    files += [path for figure in drawn for path in figure.files]
-    files.append(folder / "report.html")
-    files[-1].write_text(to_html(report, drawn), encoding="utf-8")
+    with _written_whole(folder) as new:
+        notes = _write_frames(new, report)
+        _write_texts(new, report)
+        drawn = draw_all(report, new / "figures") if figures else []
+        (new / "report.html").write_text(to_html(report, drawn), encoding="utf-8")
+        written = [path.relative_to(new) for path in new.rglob("*") if path.is_file()]
     finished = int((report.runs["status"] == "ok").sum())
     if console is not None:
         _print(console, report, folder, notes)
-    return ReportResult(folder, tuple(sorted(files)), finished, len(report.runs) - finished, tuple(notes))
+    files = tuple(sorted(folder / path for path in written))
+    return ReportResult(folder, files, finished, len(report.runs) - finished, tuple(notes))
 
 
-def _write_frames(folder: Path, report: "Report") -> tuple[list[Path], list[str]]:
+@contextmanager
+def _written_whole(folder: Path) -> Iterator[Path]:
+    """Yield a fresh folder whose files take the place of those in ``folder`` once all are written.
+
+    Figures of an earlier report go; whatever else lies there stays. A disk that is full changes nothing.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
+            new = Path(name)
+            yield new
+            kept = set()
+            for path in sorted(path for path in new.rglob("*") if path.is_file()):
+                place = folder / path.relative_to(new)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(place)
+                kept.add(place)
+            for old in set((folder / "figures").glob("*.*")) - kept:
+                old.unlink()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _write_frames(folder: Path, report: "Report") -> list[str]:
+    """Write the CSV and Parquet files; returns what the user should know of them."""
     from importlib.util import find_spec
 
     from tsdistill.report.aggregate import training_times
@@ -90,18 +118,15 @@ def _write_frames(folder: Path, report: "Report") -> tuple[list[Path], list[str]
     tidy = runs.drop(columns=["folder", *times]).assign(
         flags=runs["flags"].map(";".join), chosen=runs["id"].isin(report.selection.runs["id"])
     )
-    files = []
     frames = {"runs": tidy, "table": report.rows, "summary": report.means}
     frames["times"] = training_times(report.selection)
     for name, frame in frames.items():
-        files.append(folder / f"{name}.csv")
-        frame.to_csv(files[-1], index=False, lineterminator="\n")
+        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     if find_spec("pyarrow") is None:
-        return files, ["runs.parquet is left out: install tsdistill[parquet]"]
-    files.append(folder / "runs.parquet")
+        return ["runs.parquet is left out: install tsdistill[parquet]"]
     settings = {name: tidy[name].map(_setting_text) for name in tidy.columns if name.startswith("setting.")}
-    tidy.assign(**settings).to_parquet(files[-1], index=False)
-    return files, []
+    tidy.assign(**settings).to_parquet(folder / "runs.parquet", index=False)
+    return []
 
 
 def _setting_text(value: object) -> str | None:
@@ -109,7 +134,8 @@ def _setting_text(value: object) -> str | None:
     return None if value is None or value != value else str(value)
 
 
-def _write_texts(folder: Path, report: "Report") -> list[Path]:
+def _write_texts(folder: Path, report: "Report") -> None:
+    """Write Markdown, LaTeX and the statistics."""
     import json
 
     from tsdistill.report.render import to_latex, to_markdown
@@ -127,7 +153,6 @@ def _write_texts(folder: Path, report: "Report") -> list[Path]:
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
 
 
 def _markdown_head(report: "Report") -> str:

@@ -1,6 +1,5 @@
 """A stored thing is a folder that is written whole or not at all, and verified when it is read."""
 
-import errno
 import hashlib
 import logging
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from tsdistill.errors import TsdistillError
+from tsdistill.errors import TsdistillError, advice_on
 from tsdistill.store.formats import read_json, to_json
 
 MANIFEST = "manifest.json"
@@ -92,10 +91,7 @@ def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
 
 def cannot_write(path: Path, error: OSError) -> TsdistillError:
     """Say in one line that ``path`` can't be written, why, and what to do."""
-    advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the permissions"
-    return TsdistillError(
-        f"cannot write {path}: {error.strerror or error}; {advice} or choose another output folder"
-    )
+    return TsdistillError(f"cannot write {path}: {error.strerror or error}; {advice_on(error)}")
 
 
 def _seal(folder: Path) -> None:

@@ -42,13 +42,11 @@ def draw_all(report: Report, folder: Path) -> list[Drawn]:
 
     Args:
         report: what ``assemble`` gave.
-        folder: where SVG, PDF and PNG go; figures of earlier reports there are removed.
+        folder: where SVG, PDF and PNG go.
 
     Returns:
         The figures, in the order of the page.
     """
-    for old in folder.glob("*.*"):
-        old.unlink()
     drawn = []
     palette = looks(list(dict.fromkeys(report.means["variant"])))
     with style():
