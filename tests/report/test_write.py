@@ -146,6 +146,33 @@ def test_further_metrics_and_costs_are_shown(record, stored):
     assert "| parameters | 265000 | 370 |" in text
 
 
+def test_maps_have_tables_of_their_own_with_chance_beside_each_figure(record, stored):
+    maps = {
+        "settings": {"seed": 0},
+        "series": 100,
+        "of": 150,
+        "saliency_spearman": 0.7,
+        "saliency_spearman_chance": 0.1,
+        "saliency_undefined": 2.0,
+        "saliency_insertion": 0.8,
+        "saliency_insertion_chance": 0.6,
+        "teacher_saliency_insertion": 0.95,
+        "teacher_saliency_insertion_chance": 0.65,
+        "occlusion_spearman": 0.5,
+        "occlusion_spearman_chance": 0.2,
+        "occlusion_undefined": 0.0,
+    }
+    runs = [record(method="tsd") | {"reasoning": maps}, record(method="none")]
+    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    table = text.split("### Maps by perturbation saliency")[1].split("###")[0]
+    assert "| method | Spearman | chance | insertion | chance | undefined |" in table
+    assert "| teacher | - | - | 0.950 | 0.650 | - |" in table
+    assert "| tsd | 0.700 | 0.100 | 0.800 | 0.600 | 2.0 |" in table
+    assert "| none |" not in table
+    assert "### Maps by occlusion" in text
+    assert "saliency" not in text.split("### Further metrics")[1].split("###")[0]
+
+
 def test_parquet_holds_one_row_a_run(sweep):
     pytest.importorskip("pyarrow")
     result = write_report(sweep(), figures=False)

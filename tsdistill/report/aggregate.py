@@ -122,8 +122,10 @@ def cost_names(frame: "pd.DataFrame") -> list[str]:
 def in_order(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Sort by pair and data set, and methods with the teacher first, then the plain student, then by name."""
     first = rows["method"].map(lambda name: {TEACHER: 0, RESEEDED: 1, "none": 2}.get(name, 3))
-    ordered = rows.assign(_first=first).sort_values(
-        [*PAIR, "dataset", "_first", "method", "variant"], ignore_index=True, kind="stable"
+    ordered = (
+        rows.copy()
+        .assign(_first=first)
+        .sort_values([*PAIR, "dataset", "_first", "method", "variant"], ignore_index=True, kind="stable")
     )
     return ordered.drop(columns="_first")
 
@@ -140,10 +142,7 @@ def _mean_and_deviation(
 def _teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
     distinct, keys = _distinct_teachers(runs), ["dataset", *PAIR]
     names = [name for name in runs.columns if name.startswith("teacher_test.")]
-    table = _mean_and_deviation(distinct, keys, names, "teacher_test.")
-    costs = [name for name in distinct.columns if name.startswith("cost.teacher_")]
-    table = table.join(distinct.groupby(keys)[costs].mean())
-    table = table.rename(columns={name: name.replace("teacher_", "") for name in costs})
+    table = _mean_and_deviation(distinct, keys, names, "teacher_test.").join(_teacher_costs(distinct))
     table = table.join(distinct.groupby(keys)["id"].size().rename("seeds")).reset_index()
     return _as_rows(table, TEACHER)
 
@@ -154,14 +153,21 @@ def _reseeded(runs: "pd.DataFrame") -> "list[pd.DataFrame]":
         return []
     distinct, keys = _distinct_teachers(runs.dropna(subset="reseeded.count")), ["dataset", *PAIR]
     names = [name for name in runs.columns if name.startswith("reseeded.") and not name.endswith(".count")]
-    table = _mean_and_deviation(distinct, keys, names, "reseeded.")
+    table = _mean_and_deviation(distinct, keys, names, "reseeded.").join(_teacher_costs(distinct))
     return [
         _as_rows(table.assign(seeds=distinct.groupby(keys)["reseeded.count"].sum()).reset_index(), RESEEDED)
     ]
 
 
+def _teacher_costs(distinct: "pd.DataFrame") -> "pd.DataFrame":
+    costs = [name for name in distinct.columns if name.startswith("cost.teacher_")]
+    means = distinct.groupby(["dataset", *PAIR])[costs].mean()
+    return means.rename(columns={name: name.replace("teacher_", "") for name in costs})
+
+
 def _distinct_teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
-    return runs.drop_duplicates(["dataset", *PAIR, "teacher_id"])
+    """One row a teacher; what only some of its students' records hold of it counts too."""
+    return runs.groupby(["dataset", *PAIR, "teacher_id"], as_index=False).first()
 
 
 def _as_rows(table: "pd.DataFrame", name: str) -> "pd.DataFrame":

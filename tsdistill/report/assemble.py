@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report.aggregate import METRICS, TEACHERS, by_dataset, over_datasets
+from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
 from tsdistill.report.records import load_runs
 from tsdistill.report.selection import Select, Selection, select_trials
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
@@ -139,6 +140,7 @@ def _pair_tables(
     counts = counts_table(means, pair, label)
     tests = [statistics_table(each, pair, label) for each in found.values() if len(each.datasets) > 1]
     first, *others = metrics
-    further = further_table(means, pair, label)
-    for_files = [summary, first, *tests[:1], counts, *others, *tests[1:], further]
+    maps = reasoning_tables(means, pair, here["dataset"].nunique(), label)
+    further = further_table(means, pair, label, metrics_of_maps(means))
+    for_files = [summary, first, *tests[:1], counts, *maps, *others, *tests[1:], further]
     return [first, summary, counts, *tests[:1]], for_files

@@ -72,9 +72,8 @@ def frame_of_runs(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     metrics = [
         name for name in frame.columns if name.startswith(("test.", "validation.", "teacher_", "reseeded."))
     ]
-    for name in metrics:
-        if name != "teacher_id":
-            frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in metrics if name != "teacher_id"}
+    frame = frame.assign(**numbers).copy()  # in one piece: pandas complains of columns that came singly
     return frame.sort_values([*ROW, "trial", "seed", "id"], ignore_index=True, kind="stable")
 
 
@@ -154,7 +153,11 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
     for part in (*_NESTED, *_ON_TEST):
         column = "test" if part in _ON_TEST else part
         for name, value in (record.get(part) or {}).items():
-            if not isinstance(value, dict | list):
+            if isinstance(value, dict | list):
+                continue
+            if part == "reasoning" and name.startswith("teacher_"):  # what its own maps are worth
+                row[f"teacher_test.{name.removeprefix('teacher_')}"] = value
+            else:
                 row[f"{column}.{name}"] = value
     row.update((f"setting.{key}", value) for key, value in settings.items())
     return row

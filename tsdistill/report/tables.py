@@ -1,6 +1,6 @@
 """The report's tables as plain values, apart from how they are drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -97,26 +97,26 @@ def metric_table(
         label: how trials were selected, shown in the title.
         significant: variants that differ from the reference over data sets.
     """
-    rows, means = _of_pair(rows, pair), _of_pair(means, pair)
+    rows, means = of_pair(rows, pair), of_pair(means, pair)
     means = means[means[metric].notna() | ~means["method"].isin(TEACHERS)]
     variants = list(means["variant"])
     cells = {(row["dataset"], row["variant"]): row for row in rows.to_dict("records")}
-    datasets = sorted(rows["dataset"].unique())
+    datasets, up = sorted(rows["dataset"].unique()), METRICS[metric].higher_is_better
     body = [
         [
             Cell(text=name),
-            *_placed([_cell(cells.get((name, variant)), metric) for variant in variants], metric),
+            *placed([_cell(cells.get((name, variant)), metric) for variant in variants], higher_is_better=up),
         ]
         for name in datasets
     ]
-    foot = [_mean_cell(line, metric, len(datasets), significant) for line in means.to_dict("records")]
+    foot = [mean_cell(line, metric, len(datasets), significant) for line in means.to_dict("records")]
     return Table(
-        key=_key(metric, pair),
+        key=table_key(metric, pair),
         title=f"{METRICS[metric].title}, {pair[0]} → {pair[1]}, {label}",
         columns=("data set", *variants),
         rows=body,
-        footer=[[Cell(text=f"mean of {len(datasets)}"), *_placed(foot, metric)]],
-        notes=_legend([*[cell for line in body for cell in line], *foot]),
+        footer=[[Cell(text=f"mean of {len(datasets)}"), *placed(foot, higher_is_better=up)]],
+        notes=legend([*[cell for line in body for cell in line], *foot]),
     )
 
 
@@ -128,27 +128,30 @@ def summary_table(
     significant: Mapping[str, Sequence[str]],
 ) -> Table:
     """The six metrics of one pair, each the mean over data sets: methods down, metrics across."""
-    means = _of_pair(means, pair)
+    means = of_pair(means, pair)
     lines = means.to_dict("records")
     columns = [
-        _placed([_mean_cell(line, metric, sets, significant.get(metric, ())) for line in lines], metric)
-        for metric in METRICS
+        placed(
+            [mean_cell(line, name, sets, significant.get(name, ())) for line in lines],
+            higher_is_better=metric.higher_is_better,
+        )
+        for name, metric in METRICS.items()
     ]
     body = [
         [Cell(text=line["variant"]), *[column[at] for column in columns]] for at, line in enumerate(lines)
     ]
     return Table(
-        key=_key("summary", pair),
+        key=table_key("summary", pair),
         title=f"Mean over {sets} data set{'s' if sets != 1 else ''}, {pair[0]} → {pair[1]}, {label}",
         columns=("method", *(metric.title for metric in METRICS.values())),
         rows=body,
-        notes=_legend([cell for line in body for cell in line]),
+        notes=legend([cell for line in body for cell in line]),
     )
 
 
 def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Table:
     """What stands behind the means of one pair: trials, runs, and what went wrong."""
-    means = _of_pair(means, pair)
+    means = of_pair(means, pair)
     means = means[~means["method"].isin(TEACHERS)]
     unequal = means["trials_min"].min() != means["trials_max"].max()
     names = ("sets", "runs", "failed", "missing", "collapsed", "undefined", "no_validation", "ties")
@@ -161,22 +164,31 @@ def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Ta
             [Cell(text=line["variant"]), trials, *[Cell(mean=line[name], digits=0) for name in names]]
         )
     return Table(
-        key=_key("counts", pair),
+        key=table_key("counts", pair),
         title=f"Runs behind the means, {pair[0]} → {pair[1]}, {label}",
         columns=("method", "trials", *(name.replace("_", " ") for name in names)),
         rows=body,
-        notes=_legend([cell for line in body for cell in line]),
+        notes=legend([cell for line in body for cell in line]),
     )
 
 
-def further_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Table:
-    """Every other metric and cost in the records, means over data sets: metrics down, methods across."""
-    means = _of_pair(means, pair)
+def further_table(
+    means: "pd.DataFrame", pair: tuple[str, str], label: str, elsewhere: Collection[str] = ()
+) -> Table:
+    """Every other metric and cost in the records, means over data sets: metrics down, methods across.
+
+    Args:
+        means: ``over_datasets``'s frame.
+        pair: teacher and student.
+        label: how trials were selected.
+        elsewhere: metrics that stand in tables of their own.
+    """
+    means = of_pair(means, pair)
     metrics = [name for name in means.columns if f"{name}_std" in means.columns and "_snr" not in name]
-    names = [*sorted(set(metrics) - set(METRICS)), *cost_names(means)]
+    names = [*sorted(set(metrics) - set(METRICS) - set(elsewhere)), *cost_names(means)]
     lines = means.to_dict("records")
     return Table(
-        key=_key("further", pair),
+        key=table_key("further", pair),
         title=f"Further metrics and cost, means over data sets, {pair[0]} → {pair[1]}, {label}",
         columns=("metric", *means["variant"]),
         rows=[_further_line(name, lines) for name in names if means[name].notna().any()],
@@ -213,7 +225,7 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Ta
     if found.left_out:
         notes.append("left out, on fewer than half of the data sets: " + ", ".join(found.left_out))
     return Table(
-        key=_key(f"statistics-{found.metric}", pair),
+        key=table_key(f"statistics-{found.metric}", pair),
         title=f"{METRICS[found.metric].title} over data sets, {pair[0]} → {pair[1]}, {label}",
         columns=("method", "rank", "mean", "wins", "ties", "losses", "difference", "effect", "p", "p Holm"),
         rows=[[*line[:2], Cell(mean=found.means[line[0].text]), *line[2:]] for line in body],
@@ -260,7 +272,8 @@ def failures_table(runs: "pd.DataFrame") -> Table:
     return Table("failures", "Failed runs", ("data set", *PAIR, "method", "trial", "seed", "error"), body)
 
 
-def _of_pair(frame: "pd.DataFrame", pair: tuple[str, str]) -> "pd.DataFrame":
+def of_pair(frame: "pd.DataFrame", pair: tuple[str, str]) -> "pd.DataFrame":
+    """The rows of a teacher and a student."""
     return frame[(frame["teacher"] == pair[0]) & (frame["student"] == pair[1])]
 
 
@@ -279,7 +292,8 @@ def _cell(row: "dict[str, Any] | None", metric: str) -> Cell:
     return Cell(mean=value, std=_number(deviation), marks=marks, ranked=row["method"] not in TEACHERS)
 
 
-def _mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Sequence[str]) -> Cell:
+def mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Sequence[str]) -> Cell:
+    """A mean over data sets; marked where it lacks some of the ``sets``, or differs significantly."""
     value = _number(line.get(metric))
     if value is None:
         return Cell(text="-")
@@ -295,10 +309,10 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and value == value else None
 
 
-def _placed(cells: list[Cell], metric: str) -> list[Cell]:
+def placed(cells: list[Cell], *, higher_is_better: bool) -> list[Cell]:
     """Mark the best and second-best as they are shown: equal figures share a place."""
     shown = {round(cell.mean, cell.digits) for cell in cells if cell.ranked and cell.mean is not None}
-    best = sorted(shown, reverse=METRICS[metric].higher_is_better)[:2]
+    best = sorted(shown, reverse=higher_is_better)[:2]
     places = {value: place for place, value in enumerate(best, start=1)} if len(shown) > 1 else {}
     return [
         replace(cell, place=places.get(round(cell.mean, cell.digits), 0))
@@ -308,10 +322,12 @@ def _placed(cells: list[Cell], metric: str) -> list[Cell]:
     ]
 
 
-def _legend(cells: Sequence[Cell]) -> tuple[str, ...]:
+def legend(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """What the marks of these cells mean."""
     used = {mark for cell in cells for mark in cell.marks}
     return tuple(f"{sign} {meaning}" for name, (sign, meaning) in MARKS.items() if name in used)
 
 
-def _key(name: str, pair: tuple[str, str]) -> str:
+def table_key(name: str, pair: tuple[str, str]) -> str:
+    """A table's key: its own name and its pair's."""
     return "-".join((name, *pair))
