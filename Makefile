@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types tests test-page benchmark five-sets architectures published budget clean
+.PHONY: help setup demo test lint types tests test-page benchmark five-sets controls planted architectures published budget clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,8 +42,21 @@ test-page: $(READY)  ## the report's page in headless Chromium, if there is one
 benchmark: $(READY)  ## speed against the stated yardsticks; BASE=old.json shows the change
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/benchmark.py --write benchmark.json $(if $(BASE),--base $(BASE))
 
-five-sets: $(READY)  ## the README's table; needs TSDISTILL_DATA
+five-sets: $(READY)  ## five methods on five sets; needs TSDISTILL_DATA
 	$(BIN)/tsdistill distill experiment=five_sets out=$(OUT)
+	$(BIN)/tsdistill report out=$(OUT)
+
+SIX := CBF,ECG200,ECGFiveDays,GunPoint,ItalyPowerDemand,SonyAIBORobotSurface1
+
+controls: $(READY)  ## TSD beside its controls, the README's table; needs TSDISTILL_DATA
+	$(BIN)/tsdistill distill experiment=controls out=$(OUT)
+	$(BIN)/tsdistill train-teacher -m teacher=fcn 'teacher.seeds=[1,2]' dataset.name=$(SIX) dataset.max_length=100 out=$(OUT)
+	$(BIN)/tsdistill evaluate out=$(OUT)
+	$(BIN)/tsdistill report out=$(OUT)
+
+planted: $(READY)  ## saliency against a known truth
+	$(BIN)/tsdistill distill experiment=planted out=$(OUT)
+	$(BIN)/tsdistill evaluate out=$(OUT)
 	$(BIN)/tsdistill report out=$(OUT)
 
 architectures: $(READY)  ## TSD with other architectures on either side; needs TSDISTILL_DATA
