@@ -18,7 +18,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
-from measures import commands, epochs, loading, memory, pools, steps
+from measures import commands, epochs, hardware, loading, memory, pools, steps
 from measures.base import Row
 from measures.document import markdown_table, put
 from rich.table import Table
@@ -38,7 +38,10 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "report": commands.measure_report,
     "memory": memory.measure,
     "loading": loading.measure,
+    "hardware": hardware.measure,
 }
+UNASKED = [name for name in MEASURES if name != "hardware"]
+"""What is measured where ``--only`` does not say."""
 HEADS = ("measure", "yardstick", "its value", "ours", "ratio", "goal", "reached")
 
 
@@ -47,8 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--write", type=Path, help="JSON with versions, device and commit")
     parser.add_argument("--base", type=Path, help="JSON of an earlier run: the change is shown")
-    parser.add_argument("--markdown", type=Path, help="document whose marked section gets the table")
-    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument(
+        "--markdown", type=Path, help="document whose section gets the table: benchmark, or the one measure's"
+    )
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=UNASKED)
     chosen = parser.parse_args()
     base = {} if chosen.base is None else _rows_by_measure(chosen.base)
     set_up(HardwareConf(device="cpu"))
@@ -65,7 +70,8 @@ def main() -> None:
         measured = [{**asdict(row), "value": row.value, "reached": row.reached} for row in rows]
         chosen.write.write_text(json.dumps({"environment": facts, "rows": measured}, indent=1) + "\n")
     if chosen.markdown:
-        put(chosen.markdown, "benchmark", _markdown(table, rows, facts, compared=bool(base)))
+        section = chosen.only[0] if len(chosen.only) == 1 else "benchmark"
+        put(chosen.markdown, section, _markdown(table, rows, facts, compared=bool(base)))
 
 
 def _rows_by_measure(path: Path) -> dict[str, dict[str, Any]]:
