@@ -2,5 +2,5 @@
 
 __version__ = "0.1.0"
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised by hand only when a change may alter numbers: it is part of every cache and record key."""

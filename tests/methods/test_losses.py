@@ -142,6 +142,32 @@ def test_hint_by_hand():
     assert hint_loss(torch.tensor([[[1.0, 4.0]]]), torch.tensor([[[1.0, 1.0]]])).item() == 0.5 * 9 / 2
 
 
+def test_padding_counts_in_no_hint():
+    hint = double(2, 3, 4, seed=1)
+    regressed = double(2, 3, 4, grad=True)
+    inside = torch.tensor([[True, True, False, False], [True, True, True, False]])
+    whole = [((regressed.detach()[i, :, :n] - hint[i, :, :n]) ** 2).sum() for i, n in enumerate((2, 3))]
+    loss = hint_loss(regressed, hint, inside)
+    assert loss.item() == pytest.approx(0.5 * float(sum(whole)) / (3 * 5))
+    loss.backward()
+    assert not regressed.grad[0, :, 2:].any() and not regressed.grad[1, :, 3:].any()
+    assert hint_loss(regressed, hint, torch.ones(2, 4, dtype=torch.bool)).item() == pytest.approx(
+        hint_loss(regressed, hint).item()
+    )
+
+
+def test_a_hint_of_another_length_keeps_to_the_same_part_of_the_series():
+    term = Hint()
+    facts = StepFacts(
+        torch.zeros(1, dtype=torch.int64),
+        1,
+        student_features=torch.zeros(1, 1, 2),
+        teacher_features=torch.tensor([[[2.0, 9.0]]]),
+        inside=torch.tensor([[True, True, False, False]]),
+    )
+    assert term(facts).item() == pytest.approx(0.5 * 2.0**2)
+
+
 def test_hint_regresses_widths_and_lengths():
     """Width 2 to 1 by a 1x1 convolution, length 2 to 3 by linear interpolation with aligned ends."""
     term = Hint()

@@ -272,3 +272,27 @@ def test_features_come_from_the_clean_series_alone():
     task = StageTask(student, Stage("s", terms, dict.fromkeys(terms, 1.0)), view_of(teacher, data), data)
     task.step(torch.arange(5), 1)
     assert shapes == [(5, 4, T), (5, 8, T)]
+
+
+class _Seen(LossTerm):
+    """Keeps what it is told of the padding."""
+
+    needs = frozenset({"features"})
+
+    def forward(self, facts):
+        self.inside = facts.inside
+        return facts.student_features.mean()
+
+
+def test_terms_that_compare_features_are_told_of_the_padding():
+    lengths = torch.tensor([T, 4] * (N // 2))
+    data = {name: TensorPart(part.x, part.y, lengths[: len(part)]) for name, part in parts().items()}
+    term = _Seen()
+    task = StageTask(fcn(0), Stage("train", {"seen": term}, {"seen": 1.0}), TeacherView({}, frozen()), data)
+    task.step(torch.tensor([0, 1]), epoch=1)
+    assert term.inside.sum(1).tolist() == [T, 4] and term.inside[1, :4].all()
+    task = StageTask(
+        fcn(0), Stage("train", {"seen": term}, {"seen": 1.0}), TeacherView({}, frozen()), parts()
+    )
+    task.step(torch.tensor([0, 1]), epoch=1)
+    assert term.inside is None

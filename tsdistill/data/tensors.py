@@ -31,6 +31,13 @@ class TensorPart:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def inside(self) -> Tensor | None:
+        """Which timesteps are no padding, (N, T) bool; None where there is none."""
+        if self.lengths is None:
+            return None
+        return torch.arange(self.x.shape[2], device=self.x.device) < self.lengths[:, None]
+
     def rows(self, index: Tensor | slice) -> "TensorPart":
         """Take the series at ``index``."""
         return TensorPart(self.x[index], self.y[index], None if self.lengths is None else self.lengths[index])

@@ -33,6 +33,7 @@ class StepFacts:
         teacher_logits: (B, K), float32, constant.
         student_features: the guided layer's hidden sequence of the clean series, (B, D, T), with gradient.
         teacher_features: the hint layer's, likewise, constant.
+        inside: which timesteps are no padding, (B, T) bool; None where none is.
         student_perturbed: student's logits on the perturbed copies, (B, M, K), with gradient.
         teacher_perturbed: the teacher's on the same, constant.
         rows: the series' rows in the training part, (B,) int64, on the CPU.
@@ -46,6 +47,7 @@ class StepFacts:
     teacher_logits: Tensor | None = None
     student_features: Tensor | None = None
     teacher_features: Tensor | None = None
+    inside: Tensor | None = None
     student_perturbed: Tensor | None = None
     teacher_perturbed: Tensor | None = None
     rows: Tensor | None = None

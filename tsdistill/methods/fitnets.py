@@ -6,17 +6,21 @@ from torch.nn import functional
 from tsdistill.methods.base import Features, LossTerm, StepFacts
 
 
-def hint_loss(regressed: Tensor, hint: Tensor) -> Tensor:
+def hint_loss(regressed: Tensor, hint: Tensor, inside: Tensor | None = None) -> Tensor:
     """Half the mean squared difference between hint and regressed guided features (equation 3).
 
     Args:
         regressed: (B, D, T), with gradient.
         hint: the teacher's features, (B, D, T).
+        inside: which timesteps are no padding, (B, T) bool; None where none is.
 
     Returns:
-        Scalar, the mean over all elements.
+        Scalar, the mean over all elements that are no padding.
     """
-    return 0.5 * functional.mse_loss(regressed, hint.detach())
+    if inside is None:
+        return 0.5 * functional.mse_loss(regressed, hint.detach())
+    squared = (regressed - hint.detach()).square().mean(dim=1)
+    return 0.5 * (squared * inside).sum() / inside.sum().clamp_min(1)
 
 
 class Hint(LossTerm):
@@ -51,4 +55,7 @@ class Hint(LossTerm):
             regressed = functional.interpolate(
                 regressed, size=hint.shape[-1], mode="linear", align_corners=True
             )
-        return hint_loss(regressed, hint)
+        inside = facts.inside
+        if inside is not None and inside.shape[-1] != hint.shape[-1]:
+            inside = functional.interpolate(inside[:, None].float(), size=hint.shape[-1])[:, 0].bool()
+        return hint_loss(regressed, hint, inside)

@@ -176,7 +176,12 @@ class StageTask(nn.Module):
             seen = facts
             if name in self._layers:
                 hint, guided = self._layers[name]
-                seen = replace(facts, student_features=caught[guided], teacher_features=hints[hint])
+                seen = replace(
+                    facts,
+                    student_features=caught[guided],
+                    teacher_features=hints[hint],
+                    inside=batch.inside,
+                )
             parts[name] = term(seen)
         if not parts:
             return {}
