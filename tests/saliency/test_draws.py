@@ -197,3 +197,14 @@ def test_windows_of_padded_series_lie_before_the_padding():
     )
     assert (draws.starts + 2 <= lengths[:, None]).all()
     assert draws.starts[0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_one_very_short_series_among_long_ones_costs_no_memory():
+    """Rounds are as many as each series needs, not as the shortest does: that would be 2000 x 3000 x 3000."""
+    limits = torch.cat([torch.tensor([1]), torch.full((2000,), 3000)])
+    y = torch.arange(len(limits)) % 2
+    pool = draw_pool(
+        References(torch.zeros(4, 1, 8), torch.tensor([0, 1, 0, 1])), y, limits, 3000, torch.Generator()
+    )
+    assert pool.starts[0].eq(0).all()
+    assert torch.equal(pool.starts[1:], torch.arange(3000).expand(2000, 3000))

@@ -115,16 +115,12 @@ def draw_pool(
 
 def _draw_starts(limits: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Distinct starts below each limit, in whole rounds and then a random rest, ascending: (N, size)."""
-    most = int(limits.max())
-    rounds = -(-size // int(limits.min()))
-    order = torch.rand(len(limits), rounds, most, generator=generator)
-    order.masked_fill_(torch.arange(most) >= limits[:, None, None], 2.0)
-    # Starts beyond a limit sort last in each round; shifting rounds apart keeps whole rounds together.
-    ranked = order.argsort(dim=-1)
-    position = torch.arange(rounds)[None, :, None] * limits[:, None, None] + torch.arange(most)
-    position = torch.where(torch.arange(most) < limits[:, None, None], position, rounds * most)
-    first = position.reshape(len(limits), -1).argsort(dim=-1, stable=True)[:, :size]
-    return ranked.reshape(len(limits), -1).gather(1, first).sort(dim=-1).values
+    starts = torch.empty(len(limits), size, dtype=torch.int64)
+    for limit in torch.unique(limits).tolist():
+        mine = (limits == limit).nonzero().squeeze(1)
+        rounds = torch.rand(len(mine), -(-size // limit), limit, generator=generator).argsort(dim=-1)
+        starts[mine] = rounds.flatten(1)[:, :size]
+    return starts.sort(dim=-1).values
 
 
 def _draw_references(pool_y: Tensor, y: Tensor, size: int, generator: torch.Generator) -> Tensor:
