@@ -192,6 +192,16 @@ def test_every_sweep_names_its_factor():
     assert BUDGET.sweeps("all") == [*BUDGET.sweeps("paired"), *factors, more]
 
 
+def test_a_default_that_is_bounded_in_ap_alone_is_told_as_the_choice_it_is():
+    made = [
+        result("GunPoint", seed, 0.9, 0.8 - lost, perturbations=budget)
+        for seed, loss in ((0, 0.1), (1, 0.3), (10, 0.1), (11, 0.2))
+        for budget, lost in ((50, 0.0), (16, loss))
+    ]
+    told = BUDGET.further(BUDGET.frame(made))
+    assert "the default would stay at 50. It is 16 all the same" in told
+
+
 def test_further_seeds_leave_the_first_ones_table_alone_and_are_told_by_themselves():
     made = [
         result(dataset, seed, 0.9 - loss, 0.8, perturbations=budget)
@@ -202,7 +212,8 @@ def test_further_seeds_leave_the_first_ones_table_alone_and_are_told_by_themselv
     runs = BUDGET.frame(made)
     assert BUDGET.more_bounds(runs, BUDGET.SEEDS)["average_precision"].mean == pytest.approx(-0.02)
     assert BUDGET.more_bounds(runs, BUDGET.MORE_SEEDS)["average_precision"].mean == pytest.approx(-0.003)
-    assert "**is not bounded**: AP -0.01" in BUDGET.further(runs)
+    assert "**is not bounded in both**: AP -0.01" in BUDGET.further(runs)
+    assert "By the rule" not in BUDGET.further(runs)  # the interval of these few pairs is wide in AP too
     assert "(8 pairs)" in BUDGET.further(runs)
     first = BUDGET.of_seeds(runs, BUDGET.SEEDS)
     assert BUDGET.further(first) == ""
