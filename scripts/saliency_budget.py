@@ -456,8 +456,8 @@ def _choice(runs: pd.DataFrame, found: Mapping[str, Interval]) -> str:
     cost = time_ratio(runs, scores(runs, perturbations=Point().perturbations))
     return (
         f" By the rule that was set beforehand the default would stay at {FULL}. It is "
-        f"{Point().perturbations} all the same: its loss in AP, the primary metric, is bounded, and an epoch takes {cost:.2f} of the "
-        "time. Who wants the last percent of agreement takes `saliency=paper`."
+        f"{Point().perturbations} all the same: its loss in AP, the primary metric, is bounded, and an epoch "
+        f"takes {cost:.2f} of the time. Who wants the last percent of agreement takes `saliency=paper`."
     )
 
 
