@@ -1,6 +1,6 @@
 """Measure the product's speed against stated yardsticks, side by side in one run on one thread.
 
-    python scripts/benchmark.py [--write FILE] [--base FILE] [--markdown FILE] [--only NAME ...]
+    python scripts/benchmark.py [--write FILE] [--base FILE] [--markdown FILE] [--only NAME ... | --read FILE]
 
 Every yardstick is built plainly in ``scripts/measures``. ECG200 and MoteStrain are read from TSDISTILL_DATA;
 where they are not, noise of the same sizes takes their place and the row says so.
@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
 from measures import commands, epochs, hardware, loading, memory, pools, steps
-from measures.base import Row
+from measures.base import Goal, Row
 from measures.document import markdown_table, put
 from rich.table import Table
 
@@ -53,25 +53,40 @@ def main() -> None:
     parser.add_argument(
         "--markdown", type=Path, help="document whose section gets the table: benchmark, or the one measure's"
     )
+    parser.add_argument("--read", type=Path, help="show what --write wrote, instead of measuring anew")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=UNASKED)
     chosen = parser.parse_args()
     base = {} if chosen.base is None else _rows_by_measure(chosen.base)
-    set_up(HardwareConf(device="cpu"))
-    rows: list[Row] = []
-    with TemporaryDirectory(prefix="tsdistill-benchmark-") as folder:
-        for name in chosen.only:
-            began = time.perf_counter()
-            rows += MEASURES[name](Path(folder))
-            say(f"{name}: measured in {time.perf_counter() - began:.0f} s")
+    rows, facts = _measured(chosen.only) if chosen.read is None else _read(chosen.read)
     table = [_cells(row, base) for row in rows]
     _print(table, compared=bool(base))
-    facts = environment("cpu")
     if chosen.write:
         measured = [{**asdict(row), "value": row.value, "reached": row.reached} for row in rows]
         chosen.write.write_text(json.dumps({"environment": facts, "rows": measured}, indent=1) + "\n")
     if chosen.markdown:
         section = chosen.only[0] if len(chosen.only) == 1 else "benchmark"
         put(chosen.markdown, section, _markdown(table, rows, facts, compared=bool(base)))
+
+
+def _measured(names: Sequence[str]) -> tuple[list[Row], dict[str, Any]]:
+    """Rows and environment of the measures of these names."""
+    set_up(HardwareConf(device="cpu"))
+    rows: list[Row] = []
+    with TemporaryDirectory(prefix="tsdistill-benchmark-") as folder:
+        for name in names:
+            began = time.perf_counter()
+            rows += MEASURES[name](Path(folder))
+            say(f"{name}: measured in {time.perf_counter() - began:.0f} s")
+    return rows, environment("cpu")
+
+
+def _read(path: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Rows and environment of an earlier run."""
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    names = [each.name for each in fields(Row)]
+    rows = [Row(**{name: row[name] for name in names}) for row in stored["rows"]]
+    goals = [None if row.goal is None else Goal(**row.goal) for row in rows]  # type: ignore[arg-type]
+    return [replace(row, goal=goal) for row, goal in zip(rows, goals, strict=True)], stored["environment"]
 
 
 def _rows_by_measure(path: Path) -> dict[str, dict[str, Any]]:

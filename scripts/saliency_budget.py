@@ -352,8 +352,8 @@ best validation cross-entropy. Nothing was tuned. Seeds {SEEDS_USED}
 for the factors.
 
 The study was begun with 200 epochs and no early stopping (`training.epochs=200 training.patience=0`, commit
-a077ef9). It was begun anew after its first 200 runs, since students of small M were not done by then: 10, 8, 7
-and 3 of 40 had collapsed at M = 4, 8, 16 and 50. There M = 16 lay at +0.017 (-0.015 to +0.048) in AP and at
+a077ef9). It was begun anew after its first 200 runs, since students of small M were not done by then: 10, 8,
+7 and 3 of 40 had collapsed at M = 4, 8, 16 and 50. There M = 16 lay at +0.017 (-0.015 to +0.048) in AP and at
 -0.017 (-0.054 to +0.019) in agreement, M = 4 at -0.043 and -0.091.
 
     TSDISTILL_DATA=... OMP_NUM_THREADS=1 python scripts/saliency_budget.py run --out FOLDER
