@@ -1,17 +1,11 @@
 """What the benchmark says of its numbers, and that its plain yardsticks do what the product does."""
 
 import time
-from pathlib import Path
 
 import pytest
 import torch
 
 from tsdistill.data.tensors import TensorPart
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
 
 
 @pytest.mark.parametrize(

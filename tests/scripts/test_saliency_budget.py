@@ -1,18 +1,16 @@
 """The study's statistics against values worked out by hand, and its choice of M against records made up."""
 
 import math
-import sys
 from pathlib import Path
 
 import pytest
+from budget import bounds, document, figure, points, verdict
+from budget.runs import check_protocol, frame, of_seeds, paired, scores
 from scipy.stats import ttest_rel
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from budget import bounds, document, figure, points, verdict
-
 from tsdistill.report.figures.style import style
+
+ROOT = Path(__file__).parents[2]
 
 
 def result(dataset="GunPoint", seed=0, ap=0.9, agreement=0.8, seconds=2.0, method="tsd", **changed):
