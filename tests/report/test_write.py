@@ -173,6 +173,12 @@ def test_maps_have_tables_of_their_own_with_chance_beside_each_figure(record, st
     assert "saliency" not in text.split("### Further metrics")[1].split("###")[0]
 
 
+def test_a_run_that_diverged_does_not_widen_the_table(record, stored):
+    runs = [record(method="kd", kl=50980303.2847), record(method="none")]
+    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    assert "5.10e+07" in text and "50980303" not in text
+
+
 def test_parquet_holds_one_row_a_run(sweep):
     pytest.importorskip("pyarrow")
     result = write_report(sweep(), figures=False)
@@ -251,6 +257,8 @@ def test_a_full_disk_leaves_the_earlier_report_whole(sweep, monkeypatch):
     write_report(out)
     assert not (folder / "figures" / "of-old.png").exists()
     assert (folder / "notes.txt").read_text() == "mine"
+    write_report(out, figures=False)
+    assert not (folder / "figures").exists()
 
 
 def test_runs_that_a_later_one_outdates_are_told(stored, record):

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 NARROWEST_NAME = 24
 """The first column is broken into lines, of no fewer signs, to keep a table in one piece."""
 
+HUGE = 1e5
+
 _LATEX_MARKS = {"†": r"\dagger", "‡": r"\ddagger", "°": r"\circ", "§": r"\S", "¶": r"\P", "*": "*"}
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -24,8 +26,8 @@ _MARKDOWN_ESCAPES = {sign: "\\" + sign for sign in "\\`*_[]|~"} | {"<": "&lt;", 
 
 
 def number(value: float, digits: int, *, leading_zero: bool = True) -> str:
-    """A number as the tables show it."""
-    text = f"{value:.{digits}f}"
+    """A number as the tables show it; a huge one, such as the KL of a run that diverged, in powers of ten."""
+    text = f"{value:.{digits}f}" if abs(value) < HUGE or not digits else f"{value:.2e}"
     return text if leading_zero else text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 

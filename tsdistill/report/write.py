@@ -1,7 +1,7 @@
 """The report: from the stored runs to files and the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,6 +103,8 @@ def _written_whole(folder: Path) -> Iterator[Path]:
                 kept.add(place)
             for old in set((folder / "figures").glob("*.*")) - kept:
                 old.unlink()
+            with suppress(OSError):  # it is not there, or it still holds something
+                (folder / "figures").rmdir()
     except OSError as error:
         raise cannot_write(folder, error) from error
 
