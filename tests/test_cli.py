@@ -149,6 +149,11 @@ def test_a_wrong_invocation_is_told_in_one_or_two_lines(
             "hydra, out, saliency, split, teacher",
         ),
         ("train-teacher", ["seed=1"], "seed: there is no setting 'seed'; "),
+        (
+            "train-teacher",
+            ["training.epochs=3"],
+            "training: there is no setting 'training'; did you mean 'teacher.training'?",
+        ),
         ("train-teacher", ["teacher=fnc"], "teacher=fnc: there is no such teacher; did you mean 'fcn'?"),
         ("report", ["select=tets"], "select: Invalid value 'tets', expected one of [validation, test]"),
         ("report", ["out=nowhere"], "no run records under nowhere: run `tsdistill distill` first, or "),

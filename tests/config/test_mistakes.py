@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from tsdistill.config.mistakes import CONFIG_ERRORS, explain
@@ -51,3 +52,12 @@ def test_a_wrong_override_is_told_in_one_line(override, told):
         conf = compose("distill", [override])
         OmegaConf.to_object(conf)
     assert explain(error.value) == told
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra():
+    options = "Available options in 'hydra/launcher':\n\tbasic\nConfig search path:"
+    told = "Could not find 'hydra/launcher/{}'\n\n" + options
+    joblib = explain(MissingConfigException(told.format("joblib"), "hydra/launcher/joblib"))
+    assert joblib == "hydra/launcher=joblib is not installed: pip install 'tsdistill[joblib]'"
+    other = explain(MissingConfigException(told.format("basik"), "hydra/launcher/basik"))
+    assert other == "hydra/launcher=basik: there is no such hydra/launcher; did you mean 'basic'?"

@@ -26,6 +26,9 @@ _NO_SUCH_OPTION = re.compile(
     re.DOTALL,
 )
 
+LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""The extra that each of Hydra's launchers comes with."""
+
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 
 
@@ -63,7 +66,13 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     parent: Any = error.parent_node
     names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     where = f"{parent_path} has no key '{key}'" if parent_path else f"there is no setting '{key}'"
-    return f"{full_key}: {where}; {nearest(key, names)}"
+    deeper = [f"{name}.{key}" for name in names if _holds(parent, name, key)]
+    return f"{full_key}: {where}; {nearest(deeper[0], deeper) if deeper else nearest(key, names)}"
+
+
+def _holds(parent: DictConfig, name: str, key: str) -> bool:
+    node = parent._get_node(name)
+    return isinstance(node, DictConfig) and not node._is_missing() and not node._is_none() and key in node
 
 
 def _hydra(error: BaseException) -> str:
@@ -72,6 +81,8 @@ def _hydra(error: BaseException) -> str:
     option = _NO_SUCH_OPTION.search(text)
     if option:
         group, name = option["group"], option["what"].rpartition("/")[2]
+        if group == "hydra/launcher" and name in LAUNCHERS:
+            return f"{group}={name} is not installed: pip install 'tsdistill[{LAUNCHERS[name]}]'"
         choices = [line.strip() for line in option["rest"].splitlines() if line.startswith("\t")]
         return f"{group}={name}: there is no such {group}; {nearest(name, choices)}"
     default = re.search(r"Could not override '(?P<key>[^']+)'", text)
