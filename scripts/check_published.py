@@ -18,9 +18,9 @@ from omegaconf import OmegaConf
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import TeacherTaskConf, register
 from tsdistill.console import say
-from tsdistill.job import prepare
+from tsdistill.runs.session import prepare
 from tsdistill.store.environment import environment
-from tsdistill.teaching import best_teacher
+from tsdistill.teachers.teaching import best_teacher
 
 DATASETS = ("ItalyPowerDemand", "CBF", "GunPoint", "ECG200")
 MODELS = ("fcn", "resnet", "inception")

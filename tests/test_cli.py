@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tsdistill import __version__, cli, sweep
+from tsdistill import __version__, cli
 from tsdistill.cli import HELP, main, run
+from tsdistill.runs import sweep
 
 TINY = (
     "dataset.name=UnitTest",
@@ -200,7 +201,7 @@ def test_an_error_of_the_program_s_own_is_told_in_one_line_with_status_1(
     def broken(_: object) -> None:
         raise ZeroDivisionError("by no fault of the user's")
 
-    monkeypatch.setattr("tsdistill.pipeline.distill", broken)
+    monkeypatch.setattr("tsdistill.runs.story.distill", broken)
     assert run("distill", TINY) == 1
     line = "tsdistill: internal error: ZeroDivisionError: by no fault of the user's; debug=true shows where\n"
     assert capsys.readouterr().err == line
@@ -214,7 +215,7 @@ def test_an_interrupt_says_that_the_work_is_kept(
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tsdistill.pipeline.distill", interrupted)
+    monkeypatch.setattr("tsdistill.runs.story.distill", interrupted)
     assert run("distill", TINY) == 130
     assert capsys.readouterr().err == (
         "interrupted; what was finished is stored, and the same command goes on from there\n"
@@ -242,7 +243,7 @@ def test_a_sweep_says_how_far_it_is(
 ) -> None:
     from tsdistill.console import say
 
-    monkeypatch.setattr("tsdistill.pipeline.distill", lambda conf: say(f"{conf.method.name} {conf.seed}"))
+    monkeypatch.setattr("tsdistill.runs.story.distill", lambda conf: say(f"{conf.method.name} {conf.seed}"))
     assert run("distill", [*TINY, *words]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" ")[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]", "4"]
@@ -290,7 +291,7 @@ def test_help_lists_the_commands(
         main()
     assert ended.value.code == 0
     assert capsys.readouterr().out == HELP
-    assert all(f"\n  {command} " in HELP for command in cli.TASKS)
+    assert all(f"\n  {command} " in HELP for command in cli.COMMANDS)
 
 
 def test_a_command_that_is_not_there(

@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tsdistill import __version__
-from tsdistill.errors import UNWRITABLE, TsdistillError, advice_on, nearest
+from tsdistill.errors import TsdistillError, nearest, one_line
 
 HELP = """\
 tsdistill compresses time series classifiers by knowledge distillation.
@@ -46,8 +47,8 @@ def main() -> None:
         print(__version__)
         sys.exit(0)
     command, rest = arguments[0], arguments[1:]
-    if command not in TASKS:
-        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, TASKS)}"))
+    if command not in COMMANDS:
+        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, COMMANDS)}"))
     sys.exit(run(command, rest))
 
 
@@ -55,7 +56,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     """Run one command.
 
     Args:
-        command: a key of ``TASKS``.
+        command: one of ``COMMANDS``.
         overrides: Hydra overrides and flags.
 
     Returns:
@@ -63,10 +64,10 @@ def run(command: str, overrides: Sequence[str]) -> int:
     """
     import hydra
 
-    from tsdistill import sweep
     from tsdistill.config.mistakes import CONFIG_ERRORS, explain
     from tsdistill.config.resolve import conf_folder
     from tsdistill.config.schema import register
+    from tsdistill.runs import sweep
 
     register()
     sweep.name_sweep()
@@ -77,7 +78,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
         sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
         start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
         failures: list[Exception] = []
-        start(_kept_from_hydra(TASKS[command], failures))()
+        start(_kept_from_hydra(_task(command), failures))()
         for error in failures:
             raise error
     except KeyboardInterrupt:
@@ -92,19 +93,19 @@ def run(command: str, overrides: Sequence[str]) -> int:
     except (TsdistillError, OSError, *CONFIG_ERRORS) as error:
         if debug:
             raise
-        told = explain(error) if isinstance(error, CONFIG_ERRORS) else _spell(error)
+        told = explain(error) if isinstance(error, CONFIG_ERRORS) else one_line(error)
         return _refuse(told)
     except Exception as error:
         if debug:
             raise
-        print(f"tsdistill: internal error: {_spell(error)}; debug=true shows where", file=sys.stderr)
+        print(f"tsdistill: internal error: {one_line(error)}; debug=true shows where", file=sys.stderr)
         return 1
     return 1 if sweep.failed_jobs else 0
 
 
 def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> Callable[[Any], None]:
     """Let a single job's failure past Hydra, which would print all overrides before it is told."""
-    from tsdistill import sweep
+    from tsdistill.runs import sweep
 
     def job(conf: Any) -> None:
         try:
@@ -164,95 +165,6 @@ def _refuse(message: str) -> int:
     return 2
 
 
-def _spell(error: BaseException) -> str:
-    """An error in one or two lines; the system's own errors say which file."""
-    if isinstance(error, TsdistillError):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        advice = f"; {advice_on(error)}" if error.errno in UNWRITABLE else ""
-        return f"{error.filename or 'a file'}: {error.strerror}{advice}"
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def _train_teacher(conf: Any) -> None:
-    from tsdistill.pipeline import train_teacher
-
-    _as_job(lambda: train_teacher(conf), debug=conf.debug)
-
-
-def _distill(conf: Any) -> None:
-    from tsdistill.pipeline import distill, record_failure
-
-    _as_job(lambda: distill(conf), debug=conf.debug, on_failure=lambda told: record_failure(conf, told))
-
-
-def _report(conf: Any) -> None:
-    from tsdistill.console import console
-    from tsdistill.report.write import write_report
-
-    filters = {name: list(wanted) for name, wanted in conf.only.items() if wanted}
-    out, select = Path(conf.out), conf.select.value
-    write_report(out, select, filters, console, reference=conf.reference, figures=conf.figures)
-
-
-def _evaluate(conf: Any) -> None:
-    from omegaconf import OmegaConf
-
-    from tsdistill.config.resolve import check_keys
-    from tsdistill.evaluate import evaluate
-
-    check_keys(conf)
-    settings: Any = OmegaConf.to_object(conf)
-    evaluate(settings)
-
-
-def _explain(conf: Any) -> None:
-    from omegaconf import OmegaConf
-
-    from tsdistill.config.resolve import check_keys
-    from tsdistill.explain import explain
-
-    check_keys(conf)
-    settings: Any = OmegaConf.to_object(conf)
-    explain(settings)
-
-
-def _as_job(
-    task: Callable[[], object], *, debug: bool, on_failure: Callable[[str], None] = lambda told: None
-) -> None:
-    """Run a task; inside a sweep a failure is noted, told, and does not end the others."""
-    from tsdistill import sweep
-    from tsdistill.console import prefixed, say
-
-    if not sweep.in_sweep():
-        task()
-        return
-    with prefixed(f"{sweep.place_in_sweep()} "):
-        try:
-            task()
-        except Exception as error:
-            if debug:
-                raise
-            sweep.note_job(_spell(error))
-            say(f"failed: {_spell(error)}")
-            try:
-                on_failure(_spell(error))
-            except Exception as problem:  # the other jobs go on all the same
-                say(f"the failure is not written down: {_spell(problem)}")
-        else:
-            sweep.note_job(None)
-
-
-def _datasets(conf: Any) -> None:
-    from omegaconf import OmegaConf
-
-    from tsdistill.datasets import show_datasets
-
-    settings: Any = OmegaConf.to_object(conf)
-    if show_datasets(settings):
-        raise TsdistillError("some sets could not be fetched; the same command goes on with those")
-
-
 VALUED_FLAGS = (
     *("--cfg", "--config-dir", "--config-path", "--config-name", "--info"),
     *("-c", "-cd", "-cp", "-cn", "-i"),
@@ -262,11 +174,12 @@ VALUED_FLAGS = (
 COMPOSING = ("train-teacher", "distill")
 """Commands that compose an experiment; the others read what these stored."""
 
-TASKS: dict[str, Callable[[Any], None]] = {
-    "train-teacher": _train_teacher,
-    "distill": _distill,
-    "report": _report,
-    "evaluate": _evaluate,
-    "explain": _explain,
-    "datasets": _datasets,
-}
+COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "datasets")
+"""Each is a module of ``tsdistill.commands`` with a function ``run``."""
+
+
+def _task(command: str) -> Callable[[Any], None]:
+    """Import a command's module and return its ``run``."""
+    module = import_module(f"tsdistill.commands.{command.replace('-', '_')}")
+    task: Callable[[Any], None] = module.run
+    return task

@@ -42,3 +42,13 @@ def advice_on(error: OSError) -> str:
     """Say what to do about a file that the system would not write."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return f"{'free some space' if full else 'check the permissions'} or choose another output folder"
+
+
+def one_line(error: BaseException) -> str:
+    """Say in one or two lines what went wrong; the system's own errors name the file."""
+    if isinstance(error, TsdistillError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        advice = f"; {advice_on(error)}" if error.errno in UNWRITABLE else ""
+        return f"{error.filename or 'a file'}: {error.strerror}{advice}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -13,12 +13,12 @@ from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import DistillConf, TrainingConf, register
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
-from tsdistill.job import prepare
 from tsdistill.methods.ce import CrossEntropy
 from tsdistill.methods.stage import Stage, StageTask, TeacherView
 from tsdistill.methods.tsd import TemporalSaliency
 from tsdistill.models.fcn import FCN
 from tsdistill.models.recurrent import LSTM
+from tsdistill.runs.session import prepare
 from tsdistill.saliency.draws import References, draw_pool
 from tsdistill.saliency.source import CachedWindows
 from tsdistill.training.loop import fit

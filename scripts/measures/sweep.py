@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from tsdistill import cli
+from tsdistill.commands import distill
 from tsdistill.store.records import iter_results
 
 METHODS = ("none", "tsd")
@@ -32,14 +33,14 @@ def _sweep(task: str, out: Path, method: str, seeds: range) -> float:
     words = ["-m", "dataset.name=ItalyPowerDemand", f"method={method}", f"out={out}"]
     words += ["teacher=fcn_8", "teacher.training.epochs=2", "training.epochs=3", "hardware=cpu"]
     words.append(f"seed={','.join(map(str, seeds))}")
-    distill = cli.TASKS["distill"]
+    task_of_distill = distill.run
     began = time.perf_counter()
     if task == "empty":
-        cli.TASKS["distill"] = lambda conf: None
+        distill.run = lambda composed: None
     try:
         status = cli.run("distill", words)
     finally:
-        cli.TASKS["distill"] = distill
+        distill.run = task_of_distill
     if status:
         raise SystemExit(f"the sweep failed with status {status}")
     return 1e3 * (time.perf_counter() - began)

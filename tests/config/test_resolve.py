@@ -12,7 +12,7 @@ from tsdistill.config.schema import COMMANDS, register
 from tsdistill.config.targets import check_target
 from tsdistill.data.load import COMMON_KEYS
 from tsdistill.errors import TsdistillError
-from tsdistill.job import BUILT_IN_SIZES
+from tsdistill.runs.session import BUILT_IN_SIZES
 
 
 @cache

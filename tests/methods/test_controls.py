@@ -20,7 +20,7 @@ from tsdistill.methods.tsd import TemporalSaliency, tsd_loss
 from tsdistill.models.fcn import FCN
 from tsdistill.saliency.draws import Draws, References, draw_pool
 from tsdistill.saliency.source import CachedWindows, OnlineWindows
-from tsdistill.teaching import pool_logits
+from tsdistill.teachers.teaching import pool_logits
 
 N, T, W, K = 12, 10, 3, 3
 

@@ -19,7 +19,7 @@ from tsdistill.models.fcn import FCN
 from tsdistill.models.recurrent import LSTM
 from tsdistill.saliency.draws import References, draw_pool
 from tsdistill.saliency.source import CachedWindows
-from tsdistill.teaching import pool_logits
+from tsdistill.teachers.teaching import pool_logits
 from tsdistill.training.loop import fit
 
 N, V, T, W = 14, 6, 10, 3

@@ -13,10 +13,10 @@ from tsdistill.config.schema import SaliencyConf
 from tsdistill.console import say
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
-from tsdistill.job import Job, generator_of, model_facts, predict, training_facts
 from tsdistill.methods.ce import CrossEntropy
 from tsdistill.methods.stage import Stage, StageTask, TeacherView
 from tsdistill.models.build import count_parameters
+from tsdistill.runs.session import Job, generator_of, model_facts, predict, training_facts
 from tsdistill.saliency.draws import Draws, References, cut_windows, draw_pool, resolve_window
 from tsdistill.saliency.measure import saliency_map, window_saliency
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource, perturbed_logits

@@ -23,8 +23,8 @@ from tsdistill.evaluation.ground_truth import saliency_auprc
 from tsdistill.evaluation.noise import substitution_under_noise
 from tsdistill.evaluation.predict import Predict, predictor
 from tsdistill.evaluation.reasoning import faithfulness, map_agreement
-from tsdistill.maps import Maps, MapSettings, Sample, all_maps, draw_sample, teacher_maps
-from tsdistill.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
+from tsdistill.runs.maps import Maps, MapSettings, Sample, all_maps, draw_sample, teacher_maps
+from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
 from tsdistill.store.locks import locked
 from tsdistill.store.records import RunRecord, run_folder, write_run
 from tsdistill.store.teachers import read_teacher, reseeded_teachers

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from tsdistill.console import say
+from tsdistill.console import prefixed, say
+from tsdistill.errors import one_line
 
 SWEEP_VARIABLE = "TSDISTILL_SWEEP"
 """Names the sweep's folder: set once by the command line, so that jobs in other processes share it."""
@@ -61,6 +63,29 @@ def note_job(error: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     status = {"job": hydra.job.num, "overrides": list(hydra.overrides.task), "error": error}
     (folder / f"{hydra.job.num}.json").write_text(json.dumps(status), encoding="utf-8")
+
+
+def as_job(
+    task: Callable[[], object], *, debug: bool, on_failure: Callable[[str], None] = lambda told: None
+) -> None:
+    """Run a task; inside a sweep a failure is noted, printed, and does not end the other jobs."""
+    if not in_sweep():
+        task()
+        return
+    with prefixed(f"{place_in_sweep()} "):
+        try:
+            task()
+        except Exception as error:
+            if debug:
+                raise
+            note_job(one_line(error))
+            say(f"failed: {one_line(error)}")
+            try:
+                on_failure(one_line(error))
+            except Exception as problem:  # the other jobs go on all the same
+                say(f"the failure could not be recorded: {one_line(problem)}")
+        else:
+            note_job(None)
 
 
 class SweepSummary(Callback):

@@ -17,16 +17,23 @@ from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.substitution import is_collapsed, substitution
-from tsdistill.job import Job, generator_of, model_facts, plain, predict, prepare, training_facts
 from tsdistill.methods.build import build_stages
 from tsdistill.methods.stage import Stage, StageTask, TeacherView
 from tsdistill.models.build import count_parameters
+from tsdistill.runs.session import Job, generator_of, model_facts, plain, predict, prepare, training_facts
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import code_fingerprint, key_of
 from tsdistill.store.locks import locked
 from tsdistill.store.records import failure_path, read_run, run_folder, write_failure, write_run
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
-from tsdistill.teaching import PoolPlan, best_teacher, build_maps, build_pool, frozen_model, window_source
+from tsdistill.teachers.teaching import (
+    PoolPlan,
+    best_teacher,
+    build_maps,
+    build_pool,
+    frozen_model,
+    window_source,
+)
 from tsdistill.training.loop import FitResult, check_settings
 
 

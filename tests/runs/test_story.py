@@ -17,16 +17,16 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from tsdistill import pipeline, sweep
 from tsdistill.cli import run
 from tsdistill.config.resolve import apply_trial, conf_folder
 from tsdistill.config.schema import register
 from tsdistill.report.records import load_runs
 from tsdistill.report.write import write_report
+from tsdistill.runs import story, sweep
 from tsdistill.store.keys import key_of
 from tsdistill.store.records import iter_failures, iter_results, read_run
 from tsdistill.store.teachers import read_pool, read_teacher
-from tsdistill.teaching import teacher_facts
+from tsdistill.teachers.teaching import teacher_facts
 
 TINY = (
     "dataset.name=UnitTest",
@@ -178,7 +178,7 @@ def test_the_same_command_again_trains_nothing_and_the_report_is_the_same(
     def trains(*_: Any, **__: Any) -> None:
         raise AssertionError("something was trained again")
 
-    monkeypatch.setattr("tsdistill.job.fit", trains)
+    monkeypatch.setattr("tsdistill.runs.session.fit", trains)
     before, texts = artefacts(smoke), report_texts(smoke)
     told = tsdistill("distill", *SMOKE, f"out={smoke}")
     assert told.status == 0
@@ -273,7 +273,7 @@ def test_what_is_finished_is_read_without_a_lock(tsdistill: Command, monkeypatch
     def refused(*_: object) -> None:
         raise AssertionError("a lock was taken")
 
-    monkeypatch.setattr("tsdistill.pipeline.locked", refused)
+    monkeypatch.setattr("tsdistill.runs.story.locked", refused)
     assert "already there" in distill(tsdistill, "method=none").out
 
 
@@ -344,12 +344,12 @@ def keys(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[str, str]:
     def teacher(job: Any) -> SimpleNamespace:
         return SimpleNamespace(key=key_of("teacher", teacher_facts(job, job.conf.teacher.seeds[0])))
 
-    monkeypatch.setattr(pipeline, "best_teacher", teacher)
+    monkeypatch.setattr(story, "best_teacher", teacher)
     register()
     with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
         conf = compose("distill", [*TINY, *words])
     apply_trial(conf)
-    found = pipeline._Run.of(conf)
+    found = story._Run.of(conf)
     return found.teacher.key, found.id
 
 
@@ -430,9 +430,9 @@ def test_a_run_does_not_change_its_config(monkeypatch: pytest.MonkeyPatch, tsdis
     with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
         conf = compose("distill", [*TINY, "method=fitnets", "method.hint_epochs=1", "trial=2"])
     before = OmegaConf.to_yaml(conf)
-    pipeline.distill(conf)
+    story.distill(conf)
     assert OmegaConf.to_yaml(conf) == before
-    pipeline.record_failure(conf, "said so")
+    story.record_failure(conf, "said so")
     assert OmegaConf.to_yaml(conf) == before
 
 

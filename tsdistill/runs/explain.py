@@ -17,10 +17,10 @@ from tsdistill.data.unlabelled import read_unlabelled
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.predict import predict
 from tsdistill.evaluation.reasoning import map_agreement
-from tsdistill.maps import MapSettings, Sample, draw_sample, perturbation_maps, sample_of, teacher_maps
 from tsdistill.report.figures.strips import RHO, Column, Strip, draw_strips
 from tsdistill.report.figures.style import save, style
-from tsdistill.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
+from tsdistill.runs.maps import MapSettings, Sample, draw_sample, perturbation_maps, sample_of, teacher_maps
+from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
 from tsdistill.store.artefact import safe_name
 
 MOST_STUDENTS = 8

@@ -14,11 +14,11 @@ from tsdistill.config.targets import locate
 from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.evaluation.predict import predict
-from tsdistill.job import Job, prepare
+from tsdistill.runs.session import Job, prepare
 from tsdistill.store.formats import from_yaml
 from tsdistill.store.records import RunRecord, iter_results, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
-from tsdistill.teaching import frozen_model
+from tsdistill.teachers.teaching import frozen_model
 
 TOLERANCE = 0.01
 """How far a restored student's logits may lie from the stored ones, against their largest: devices differ."""

@@ -1,6 +1,7 @@
 """``tsdistill datasets``: what is at hand or can be downloaded; one set in detail; fetching ahead."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -15,9 +16,23 @@ from tsdistill.data.catalogue import (
     list_datasets,
 )
 from tsdistill.data.names import COLLECTIONS, modern_name
+from tsdistill.errors import TsdistillError
 
 _SOURCES = {"local": "local", "bundled": "sktime", "downloaded": "fetched"}
 """What the first word of a source is called in the table."""
+
+
+def run(composed: Any) -> None:
+    """List sets, describe one, or fetch a collection ahead.
+
+    Raises:
+        TsdistillError: some sets could not be fetched.
+    """
+    from omegaconf import OmegaConf
+
+    settings: Any = OmegaConf.to_object(composed)
+    if show_datasets(settings):
+        raise TsdistillError("some sets could not be downloaded; run the same command again to retry them")
 
 
 def show_datasets(conf: DatasetsConf) -> int:

@@ -12,16 +12,16 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from tsdistill import explain as module
 from tsdistill.cli import run
 from tsdistill.config.schema import HardwareConf, OnlyConf
 from tsdistill.data.types import Part
 from tsdistill.data.unlabelled import read_unlabelled
 from tsdistill.errors import TsdistillError
-from tsdistill.explain import choose
 from tsdistill.report.figures.strips import Column, Strip, draw_strips
 from tsdistill.report.figures.style import save, style
-from tsdistill.restore import Scene, read_whole, restore_scene, stored_runs
+from tsdistill.runs import explain as module
+from tsdistill.runs.explain import choose
+from tsdistill.runs.restore import Scene, read_whole, restore_scene, stored_runs
 
 COMMON = (
     "data_root=null",

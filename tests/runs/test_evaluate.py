@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from tsdistill import evaluate as module
 from tsdistill.cli import run
 from tsdistill.config.schema import EvaluateConf, HardwareConf, OnlyConf
 from tsdistill.data.planted import planted_masks
 from tsdistill.errors import TsdistillError
-from tsdistill.maps import MapSettings, Sample, all_maps, draw_sample, perturbation_maps, sample_of
-from tsdistill.restore import (
+from tsdistill.runs import evaluate as module
+from tsdistill.runs.maps import MapSettings, Sample, all_maps, draw_sample, perturbation_maps, sample_of
+from tsdistill.runs.restore import (
     Scene,
     read_whole,
     refuse_foreign,
@@ -200,7 +200,7 @@ def test_the_teacher_is_asked_once_for_all_its_students(out: Path, monkeypatch: 
         asked.append(1)
         return plain(*arguments)
 
-    monkeypatch.setattr("tsdistill.maps.all_maps", counted)
+    monkeypatch.setattr("tsdistill.runs.maps.all_maps", counted)
     assert run("evaluate", [*QUICK, f"out={out}", "groups=[reasoning]"]) == 0
     assert len(asked) == 1
     first = by_method(out)["tsd"]["reasoning"]

@@ -1,0 +1,20 @@
+"""``tsdistill report``: tables, statistics and figures from stored runs."""
+
+from pathlib import Path
+from typing import Any
+
+
+def run(composed: Any) -> None:
+    """Write the report of the stored runs that the settings name."""
+    from tsdistill.console import console
+    from tsdistill.report.write import write_report
+
+    filters = {name: list(wanted) for name, wanted in composed.only.items() if wanted}
+    write_report(
+        Path(composed.out),
+        composed.select.value,
+        filters,
+        console,
+        reference=composed.reference,
+        figures=composed.figures,
+    )
