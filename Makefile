@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types tests test-page benchmark five-sets controls planted architectures published budget clean
+.PHONY: help setup demo test lint types tests test-page benchmark five-sets controls planted architectures published clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,10 +67,6 @@ architectures: $(READY)  ## TSD with other architectures on either side; needs T
 
 published: $(READY)  ## our CNNs against published accuracies; needs TSDISTILL_DATA with published/
 	$(BIN)/python scripts/check_published.py --published $(TSDISTILL_DATA)/published --out $(OUT)
-
-budget: $(READY)  ## the study of M, pool, window and draws, in an OUT of its own; needs TSDISTILL_DATA
-	OMP_NUM_THREADS=1 $(BIN)/python scripts/saliency_budget.py run --out $(OUT)
-	$(BIN)/python scripts/saliency_budget.py write --out $(OUT) --docs docs
 
 clean:  ## remove the environment and the demo's output
 	rm -rf $(VENV) .demo

@@ -62,14 +62,18 @@ def run(command: str, overrides: Sequence[str]) -> int:
     Returns:
         Exit status: 0; 1 if jobs of a sweep failed or on an internal error; 2 for a mistake of the user's.
     """
+    from tsdistill.config.code import watch_imports
+
+    watch_imports()  # before whatever computes a number is imported
     import hydra
 
+    from tsdistill.config.groups import config_folders
     from tsdistill.config.mistakes import CONFIG_ERRORS, explain
     from tsdistill.config.resolve import conf_folder
     from tsdistill.config.schema import register
     from tsdistill.runs import sweep
 
-    register()
+    register(config_folders(overrides))
     sweep.name_sweep()
     # Hydra then raises what it would otherwise print with a traceback of its own and exit status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"

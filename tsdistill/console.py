@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+__neutral__ = "what is printed"
+
 console = Console(soft_wrap=True, highlight=False)
 if not console.is_terminal:
     console.width = 110  # a pipe has no width of its own; tables need some

@@ -4,6 +4,8 @@ import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+__neutral__ = "messages alone"
+
 
 class TsdistillError(Exception):
     """A mistake that the user can mend.

@@ -42,8 +42,8 @@ def main(series: int, length: int, classes: int, folder: Path) -> None:
 
     from measures.setting import WINDOW, random_part, student
     from tsdistill.saliency.draws import References, draw_pool
+    from tsdistill.saliency.pools import pool_logits
     from tsdistill.store.teachers import PoolArtefact, write_pool
-    from tsdistill.teachers.teaching import pool_logits
     from tsdistill.training.device import keep_freed_memory
 
     torch.set_num_threads(1)

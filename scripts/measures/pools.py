@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from measures.base import Goal, Row, side_by_side
 from measures.setting import WINDOW, Bare, random_part, teacher
 from tsdistill.saliency.draws import References, draw_pool
-from tsdistill.teachers.teaching import pool_logits
+from tsdistill.saliency.pools import pool_logits
 
 SERIES, LENGTH, CLASSES = 20, 100, 5
 BATCH = 256

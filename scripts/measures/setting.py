@@ -14,7 +14,8 @@ from tsdistill.config.schema import DistillConf, TrainingConf, register
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.methods.ce import CrossEntropy
-from tsdistill.methods.stage import Stage, StageTask, TeacherView
+from tsdistill.methods.stage import Stage, StageTask
+from tsdistill.methods.step import TeacherView
 from tsdistill.methods.tsd import TemporalSaliency
 from tsdistill.models.fcn import FCN
 from tsdistill.models.recurrent import LSTM
@@ -109,7 +110,7 @@ def task(model: nn.Module, parts: Parts, copies: int | None) -> StageTask:
     windows = CachedWindows(pool, answers, references, WINDOW, copies, "uniform", generator)
     logits = {name: torch.randn(len(part), classes, generator=generator) for name, part in parts.items()}
     stage = Stage("train", {"ce": CrossEntropy(), "tsd": TemporalSaliency()}, {"ce": 1.0, "tsd": 1.0})
-    return StageTask(model, stage, TeacherView(logits, None, windows), parts)
+    return StageTask(model, stage, TeacherView(logits, windows=windows), parts)
 
 
 def fit_epochs(trained: StageTask, epochs: int) -> None:

@@ -79,7 +79,7 @@ def test_fitnets_has_two_stages_with_their_own_epochs_and_monitors():
     assert (hint.name, hint.epochs, hint.monitor, set(hint.terms)) == ("hint", 7, "hint", {"hint"})
     assert (train.name, train.epochs, train.monitor) == ("train", None, None)
     assert train.weights == {"ce": 0.1, "kd": 0.9}
-    assert hint.needs == {"features"} and train.needs == {"teacher_logits"}
+    assert hint.needs == {"teacher_features"} and train.needs == {"teacher_logits"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The controls of TSD: whose saliency they look at, and that all else is as under TSD."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,12 +16,13 @@ from tsdistill.methods.build import build_stages
 from tsdistill.methods.kd import kd_loss
 from tsdistill.methods.kd_perturbed import PerturbedKnowledgeDistillation
 from tsdistill.methods.shuffled import ShuffledSaliency, partners
-from tsdistill.methods.stage import Stage, StageTask, TeacherView
+from tsdistill.methods.stage import Stage, StageTask
+from tsdistill.methods.step import TeacherView
 from tsdistill.methods.tsd import TemporalSaliency, tsd_loss
 from tsdistill.models.fcn import FCN
 from tsdistill.saliency.draws import Draws, References, draw_pool
+from tsdistill.saliency.pools import pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows
-from tsdistill.teachers.teaching import pool_logits
 
 N, T, W, K = 12, 10, 3, 3
 
@@ -55,7 +57,7 @@ class AsIs:
         self.student = FCN(2, K, filters=(3, 4, 3), kernels=(3, 3, 3)).eval()
         stage = Stage("train", {"t": term}, {"t": 1.0})
         self.task = StageTask(
-            self.student, stage, TeacherView({"train": self.logits}, None, source), {"train": part}
+            self.student, stage, TeacherView({"train": self.logits}, windows=source), {"train": part}
         )
         self.x = x
 
@@ -119,7 +121,7 @@ def test_the_target_is_the_partners_saliency_at_the_same_starts(partner):
 def test_a_class_of_one_keeps_its_own_saliency_so_there_it_is_tsd():
     term = ShuffledSaliency(partner="within")
     case = AsIs(term)
-    term.meet(torch.arange(N))
+    term.bind(SimpleNamespace(y=torch.arange(N)))
     plain = AsIs(TemporalSaliency())
     rows = torch.arange(6)
     assert case.task.step(rows, 1)["t"].item() == plain.task.step(rows, 1)["t"].item()

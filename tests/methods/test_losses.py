@@ -1,12 +1,13 @@
 """Each loss against values by hand and a slow plain form; a gradient step lowers it."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from tsdistill.methods.base import Features, LossTerm, StepFacts
+from tsdistill.methods.base import Layer, LossTerm, Models
 from tsdistill.methods.ce import CrossEntropy
 from tsdistill.methods.fitnets import Hint, hint_loss
 from tsdistill.methods.kd import KnowledgeDistillation, kd_loss
@@ -14,6 +15,33 @@ from tsdistill.methods.tsd import TemporalSaliency, tsd_loss
 from tsdistill.saliency.measure import FORMS
 
 LN3 = math.log(3.0)
+
+
+class Seen:
+    """A step that brings given tensors; features do not ask which layer."""
+
+    def __init__(self, y, *, inside=None, **facts):
+        def side(name):
+            own = {k.removeprefix(f"{name}_"): v for k, v in facts.items() if k.startswith(name)}
+            found = own.get("features")
+            own["features"] = lambda layer: found
+            return SimpleNamespace(**own)
+
+        self.y, self.inside = y, inside
+        self.student, self.teacher = side("student"), side("teacher")
+
+
+class Bound(Models):
+    """Two models of which only the layers' shapes are known."""
+
+    def __init__(self, teacher_shape, student_shape):
+        self.shapes = {"teacher": teacher_shape, "student": student_shape}
+
+    def teacher_layer(self, named=None):
+        return Layer("hint", self.shapes["teacher"])
+
+    def student_layer(self, named=None):
+        return Layer("guided", self.shapes["student"])
 
 
 def softmax(row, tau):
@@ -27,8 +55,8 @@ def double(*shape, seed=0, grad=False):
 
 
 def test_cross_entropy_by_hand():
-    facts = StepFacts(torch.tensor([0, 1]), 1, student_logits=torch.tensor([[LN3, 0.0], [0.0, 0.0]]))
-    assert CrossEntropy()(facts).item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
+    step = Seen(torch.tensor([0, 1]), student_logits=torch.tensor([[LN3, 0.0], [0.0, 0.0]]))
+    assert CrossEntropy()(step).item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
 
 
 @pytest.mark.parametrize("tau", [1.0, 4.0])
@@ -158,31 +186,31 @@ def test_padding_counts_in_no_hint():
 
 def test_a_hint_of_another_length_keeps_to_the_same_part_of_the_series():
     term = Hint()
-    facts = StepFacts(
+    term.bind(Bound((1, 2), (1, 2)))
+    term.regressor = nn.Identity()
+    step = Seen(
         torch.zeros(1, dtype=torch.int64),
-        1,
         student_features=torch.zeros(1, 1, 2),
         teacher_features=torch.tensor([[[2.0, 9.0]]]),
         inside=torch.tensor([[True, True, False, False]]),
     )
-    assert term(facts).item() == pytest.approx(0.5 * 2.0**2)
+    assert term(step).item() == pytest.approx(0.5 * 2.0**2)
 
 
 def test_hint_regresses_widths_and_lengths():
     """Width 2 to 1 by a 1x1 convolution, length 2 to 3 by linear interpolation with aligned ends."""
     term = Hint()
-    term.bind(Features(teacher_shape=(1, 3), student_shape=(2, 2)))
+    term.bind(Bound((1, 3), (2, 2)))
     assert isinstance(term.regressor, nn.Conv1d) and term.regressor.kernel_size == (1,)
     with torch.no_grad():
         term.regressor.weight.copy_(torch.tensor([[[1.0], [10.0]]]))
         term.regressor.bias.fill_(0.5)
-    facts = StepFacts(
+    step = Seen(
         torch.zeros(1, dtype=torch.int64),
-        1,
         student_features=torch.tensor([[[1.0, 3.0], [2.0, 4.0]]]),  # regressed: 21.5 and 43.5
         teacher_features=torch.tensor([[[21.5, 32.5, 40.5]]]),
     )
-    assert term(facts).item() == pytest.approx(0.5 * 3.0**2 / 3)
+    assert term(step).item() == pytest.approx(0.5 * 3.0**2 / 3)
 
 
 TERMS = [CrossEntropy(), KnowledgeDistillation(4.0), *(TemporalSaliency(8.0, form) for form in FORMS), Hint()]
@@ -196,15 +224,14 @@ def test_gradient_steps_lower_the_loss(term):
         double(6, 2, 5, seed=2, grad=True),
     )
     if isinstance(term, Hint):
-        term.bind(Features((3, 5), (2, 5)))
+        term.bind(Bound((3, 5), (2, 5)))
         term.double()
     leaves = [logits, copies, features, *term.parameters()]
     optimizer = torch.optim.Adam(leaves, 0.01)
     losses = []
     for _ in range(30):
-        facts = StepFacts(
+        step = Seen(
             torch.tensor([0, 1, 2] * 2),
-            1,
             student_logits=logits,
             teacher_logits=double(6, 3, seed=5),
             student_features=features,
@@ -213,12 +240,12 @@ def test_gradient_steps_lower_the_loss(term):
             teacher_perturbed=double(6, 4, 3, seed=7),
         )
         optimizer.zero_grad()
-        losses.append(term(facts))
+        losses.append(term(step))
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < 0.95 * losses[0]
 
 
 def test_a_term_without_a_loss_says_so():
-    with pytest.raises(TypeError, match="LossTerm does not say how its loss is computed"):
-        LossTerm()(StepFacts(torch.zeros(1), 1))
+    with pytest.raises(TypeError, match="LossTerm does not define forward"):
+        LossTerm()(Seen(torch.zeros(1)))

@@ -8,18 +8,20 @@ from torch import nn
 
 from tsdistill.config.schema import TrainingConf
 from tsdistill.data.tensors import TensorPart
+from tsdistill.errors import TsdistillError
 from tsdistill.methods import stage as stage_module
 from tsdistill.methods.base import LossTerm
 from tsdistill.methods.ce import CrossEntropy
 from tsdistill.methods.fitnets import Hint
 from tsdistill.methods.kd import KnowledgeDistillation
-from tsdistill.methods.stage import Stage, StageTask, TeacherView
+from tsdistill.methods.stage import Stage, StageTask
+from tsdistill.methods.step import TeacherView
 from tsdistill.methods.tsd import TemporalSaliency
 from tsdistill.models.fcn import FCN
 from tsdistill.models.recurrent import LSTM
 from tsdistill.saliency.draws import References, draw_pool
+from tsdistill.saliency.pools import pool_logits
 from tsdistill.saliency.source import CachedWindows
-from tsdistill.teachers.teaching import pool_logits
 from tsdistill.training.loop import fit
 
 N, V, T, W = 14, 6, 10, 3
@@ -47,7 +49,7 @@ def view_of(teacher, data, M=4):
     pool = draw_pool(references, data["train"].y, limits, T - W + 1, torch.Generator().manual_seed(0))
     answers = pool_logits(teacher, data["train"], pool, references, W)
     windows = CachedWindows(pool, answers, references, W, M, "uniform", torch.Generator().manual_seed(1))
-    return TeacherView(logits, teacher, windows)
+    return TeacherView(logits, windows=windows, network=teacher)
 
 
 def frozen(seed=1):
@@ -138,16 +140,16 @@ class SameRow(LossTerm):
         self.needs = frozenset({"teacher_logits", "windows"} if windows else {"teacher_logits"})
         self.seen = []
 
-    def forward(self, facts):
-        rows = facts.student_logits[:, 0].detach()
-        assert torch.equal(facts.teacher_logits[:, 0], rows)
-        assert torch.equal(facts.y.float(), rows % 2)
-        if facts.student_perturbed is not None:
+    def forward(self, step):
+        rows = step.student.logits[:, 0].detach()
+        assert torch.equal(step.teacher.logits[:, 0], rows)
+        assert torch.equal(step.y.float(), rows % 2)
+        if "windows" in self.needs:
             # A perturbed series tells its row and its start; the pool's answers must say the same.
-            assert torch.equal(facts.teacher_perturbed, facts.student_perturbed.detach())
-            assert torch.equal(facts.student_perturbed[:, :, 0].detach(), rows[:, None].expand(-1, 4))
+            assert torch.equal(step.teacher.perturbed, step.student.perturbed.detach())
+            assert torch.equal(step.student.perturbed[:, :, 0].detach(), rows[:, None].expand(-1, 4))
         self.seen += rows.tolist()
-        return facts.student_logits.sum() * 0.0
+        return step.student.logits.sum() * 0.0
 
 
 class RowAndStart(nn.Module):
@@ -183,7 +185,7 @@ def test_cached_answers_stay_in_step_with_shuffled_rows(windows, monkeypatch):
     logits = {name: torch.arange(len(part)).float()[:, None].expand(-1, 2) for name, part in data.items()}
     term = SameRow(windows)
     task = StageTask(
-        RowAndStart(), Stage("s", {"t": term}, {"t": 1.0}), TeacherView(logits, None, source), data
+        RowAndStart(), Stage("s", {"t": term}, {"t": 1.0}), TeacherView(logits, windows=source), data
     )
     conf = TrainingConf(epochs=2, batch_size=4)
     fit(
@@ -245,7 +247,7 @@ def test_validation_values_are_means_over_series_however_it_is_chunked(batch, mo
     assert whole["loss"] == pytest.approx(2 * whole["kd"]) and "ce" in whole
 
 
-def test_no_pass_is_made_for_facts_that_no_term_needs():
+def test_nothing_is_computed_that_no_term_needs():
     data, student = parts(), LSTM(1, 2, hidden=3, layers=1)
 
     class Refuses:
@@ -253,7 +255,7 @@ def test_no_pass_is_made_for_facts_that_no_term_needs():
             raise AssertionError("no term needs windows")
 
     task = StageTask(
-        student, Stage("s", {"ce": CrossEntropy()}, {"ce": 1.0}), TeacherView({}, None, Refuses()), data
+        student, Stage("s", {"ce": CrossEntropy()}, {"ce": 1.0}), TeacherView({}, windows=Refuses()), data
     )
     assert set(task.step(torch.arange(4), 1)) == {"loss", "ce"}
 
@@ -263,10 +265,10 @@ def test_features_come_from_the_clean_series_alone():
     shapes = []
 
     class Watched(Hint):
-        def forward(self, facts):
-            shapes.append(tuple(facts.student_features.shape))
-            shapes.append(tuple(facts.teacher_features.shape))
-            return super().forward(facts)
+        def forward(self, step):
+            shapes.append(tuple(step.student.features(self._guided).shape))
+            shapes.append(tuple(step.teacher.features(self._hint).shape))
+            return super().forward(step)
 
     terms = {"hint": Watched(), "tsd": TemporalSaliency()}
     task = StageTask(student, Stage("s", terms, dict.fromkeys(terms, 1.0)), view_of(teacher, data), data)
@@ -277,22 +279,124 @@ def test_features_come_from_the_clean_series_alone():
 class _Seen(LossTerm):
     """Keeps what it is told of the padding."""
 
-    needs = frozenset({"features"})
+    needs = frozenset({"teacher_features"})
 
-    def forward(self, facts):
-        self.inside = facts.inside
-        return facts.student_features.mean()
+    def bind(self, models):
+        self.layer = models.student_layer()
+
+    def forward(self, step):
+        self.inside = step.inside
+        return step.student.features(self.layer).mean()
 
 
 def test_terms_that_compare_features_are_told_of_the_padding():
     lengths = torch.tensor([T, 4] * (N // 2))
     data = {name: TensorPart(part.x, part.y, lengths[: len(part)]) for name, part in parts().items()}
     term = _Seen()
-    task = StageTask(fcn(0), Stage("train", {"seen": term}, {"seen": 1.0}), TeacherView({}, frozen()), data)
+    task = StageTask(
+        fcn(0), Stage("train", {"seen": term}, {"seen": 1.0}), TeacherView({}, network=frozen()), data
+    )
     task.step(torch.tensor([0, 1]), epoch=1)
     assert term.inside.sum(1).tolist() == [T, 4] and term.inside[1, :4].all()
     task = StageTask(
-        fcn(0), Stage("train", {"seen": term}, {"seen": 1.0}), TeacherView({}, frozen()), parts()
+        fcn(0), Stage("train", {"seen": term}, {"seen": 1.0}), TeacherView({}, network=frozen()), parts()
     )
     task.step(torch.tensor([0, 1]), epoch=1)
     assert term.inside is None
+
+
+class _DistancesWithMemory(LossTerm):
+    """A stranger's term: distances at two layers, against a bank of earlier series (as in RKD and CRD)."""
+
+    needs = frozenset({"teacher_logits", "teacher_features", "teacher_answers"})
+
+    def bind(self, models):
+        self.pairs = [(models.teacher_layer(path), models.student_layer(path)) for path in (None, "blocks.0")]
+        again = models.student_layer("blocks.0")
+        assert again == self.pairs[1][1]
+        self.register_buffer("bank", torch.zeros(0, 2))
+        self.progress = []
+
+    def forward(self, step):
+        loss = step.student.logits.sum() * 0.0
+        for hint, guided in self.pairs:
+            teacher, student = step.teacher.features(hint).mean(-1), step.student.features(guided).mean(-1)
+            loss = loss + (torch.pdist(student).mean() - torch.pdist(teacher).mean()).abs()
+        torch.testing.assert_close(step.teacher.answers(step.x), step.teacher.logits)
+        if self.training:
+            self.bank = torch.cat([self.bank, step.teacher.logits.detach()])[-5:]
+            self.progress.append(step.progress)
+        return loss
+
+
+class _Asked:
+    """A teacher as far as a step asks one."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def logits(self, x, lengths=None):
+        return self.network(x)
+
+
+def test_a_term_may_compare_several_layers_ask_the_teacher_and_keep_a_bank():
+    teacher, data = frozen(), parts()
+    view = view_of(teacher, data)
+    view.teacher = _Asked(teacher)
+    term = _DistancesWithMemory()
+    task = StageTask(fcn(0), Stage("s", {"rkd": term}, {"rkd": 1.0}), view, data, epochs=4)
+    passes = []
+    task.student.blocks[0].register_forward_hook(lambda *_: passes.append(1))
+    task.step(torch.arange(4), 1)
+    assert len(passes) == 1  # logits and both layers come from one pass
+    task.step(torch.arange(4, 8), 3)
+    assert term.bank.shape == (5, 2) and term.progress == [0.0, 0.5]
+    assert "terms.rkd.bank" in task.state_dict()
+
+
+class _Slopes(LossTerm):
+    """Input gradients of the student against the teacher's."""
+
+    needs = frozenset({"teacher_gradients", "student_gradients"})
+
+    def forward(self, step):
+        teacher = step.teacher.input_gradients[torch.arange(len(step.y)), step.y]
+        return (step.student.input_gradients() - teacher).square().mean()
+
+
+@pytest.mark.parametrize("make", [lambda: fcn(0), lambda: LSTM(1, 2, hidden=3, layers=1)])
+def test_gradients_with_respect_to_the_input_can_be_matched(make):
+    data, student = parts(), make()
+    wanted = torch.randn(N, 2, 1, T, generator=torch.Generator().manual_seed(3))
+    task = StageTask(
+        student, Stage("s", {"g": _Slopes()}, {"g": 1.0}), TeacherView({}, gradients=wanted), data
+    )
+    rows = torch.tensor([5, 2, 7])
+    loss = task.step(rows, 1)["loss"]
+    x = data["train"].x[rows].clone().requires_grad_()
+    y = data["train"].y[rows]
+    task.student(x).gather(1, y[:, None]).sum().backward()
+    by_hand = (x.grad - wanted[rows, y]).square().mean()
+    assert loss.item() == pytest.approx(by_hand.item(), rel=1e-4)
+    loss.backward()
+    assert all(p.grad is not None for name, p in student.named_parameters() if "bias" not in name)
+    task.train(False)
+    assert set(task.validate()) == {"ce"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda step: step.teacher.logits, "'teacher_logits' without declaring it"),
+        (lambda step: step.windows, "'windows' without declaring it"),
+        (lambda step: step.student.input_gradients(), "'student_gradients' without declaring it"),
+    ],
+)
+def test_what_was_not_declared_is_refused(ask, message):
+    class Greedy(LossTerm):
+        def forward(self, step):
+            return ask(step)
+
+    task = StageTask(fcn(0), Stage("s", {"g": Greedy()}, {"g": 1.0}), TeacherView({}), parts())
+    with pytest.raises(TsdistillError, match=message):
+        task.step(torch.arange(4), 1)

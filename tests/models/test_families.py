@@ -7,15 +7,17 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
+from tsdistill.config.schema import Precision, register
 from tsdistill.models.build import build_model, count_parameters, takes_lengths
 from tsdistill.models.convolution import MaskedBatchNorm1d, SameConv1d
 from tsdistill.models.fcn import FCN
 from tsdistill.models.inception import Inception
 from tsdistill.models.recurrent import GRU, LSTM
 from tsdistill.models.resnet import ResNet
+from tsdistill.training.loop import autocast
 
 CONF = Path(__file__).parents[2] / "conf"
-NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "custom")
 SMALL = {
     "lstm": (LSTM, {"hidden": 5, "layers": 2}),
     "gru": (GRU, {"hidden": 5, "layers": 2}),
@@ -39,13 +41,9 @@ def padded(lengths: list[int], channels: int = 2) -> tuple[Tensor, Tensor]:
 
 
 def role(group: str, name: str):
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(overrides=[f"+{group}={name}"])[group]
-
-
-def test_configs_name_the_same_models_for_both_roles():
-    for group in ("teacher", "student"):
-        assert sorted(path.stem for path in (CONF / group).glob("*.yaml")) == sorted([*NAMES, "custom"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,7 +55,7 @@ def test_every_config_builds_under_either_role(name):
     assert takes_lengths(model)
     assert isinstance(model.get_submodule(model.hint_layer), nn.Module)
     assert model(torch.randn(2, 2, 20)).shape == (2, 3)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(torch.device("cpu"), Precision.bf16):
         logits = model(torch.randn(2, 2, 20))
     assert torch.isfinite(logits).all()
 

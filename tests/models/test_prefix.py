@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tsdistill.config.schema import Precision
 from tsdistill.models import recurrent
 from tsdistill.models.recurrent import GRU, LSTM
 from tsdistill.saliency.windows import Windows
+from tsdistill.training.loop import autocast
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-13}
 
@@ -116,7 +118,7 @@ def test_runs_under_bfloat16_autocast():
         model = cell(1, 2, hidden=8, layers=2, dropout=0.1)
         x, windows = torch.randn(3, 1, 40), draw_windows(3, 5, 1, 40, 4)
         windows = Windows(windows.starts, windows.segments.float())
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu"), Precision.bf16):
             clean, perturbed = model.forward_perturbed(x, windows)
         (clean.float().sum() + perturbed.float().sum()).backward()
         model.eval()

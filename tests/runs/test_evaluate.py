@@ -244,6 +244,8 @@ def edit(out: Path, result: dict[str, Any], change: Any) -> None:
         weights=record.weights,
         timing=record.timing,
         environment=record.environment,
+        facts=record.facts,
+        terms=record.terms,
         replace=True,
     )
 

@@ -18,15 +18,16 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tsdistill.cli import run
-from tsdistill.config.resolve import apply_trial, conf_folder
+from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import register
 from tsdistill.report.records import load_runs
 from tsdistill.report.write import write_report
 from tsdistill.runs import story, sweep
+from tsdistill.runs.spec import RunSpec
 from tsdistill.store.keys import key_of
 from tsdistill.store.records import iter_failures, iter_results, read_run
 from tsdistill.store.teachers import read_pool, read_teacher
-from tsdistill.teachers.teaching import teacher_facts
+from tsdistill.teachers.teaching import facts_of
 
 TINY = (
     "dataset.name=UnitTest",
@@ -342,14 +343,13 @@ def keys(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[str, str]:
     """The keys of the teacher and of the run that a command would look for; nothing is trained."""
 
     def teacher(job: Any) -> SimpleNamespace:
-        return SimpleNamespace(key=key_of("teacher", teacher_facts(job, job.conf.teacher.seeds[0])))
+        return SimpleNamespace(key=key_of("teacher", facts_of(job, job.conf.teacher.seeds[0])))
 
     monkeypatch.setattr(story, "best_teacher", teacher)
     register()
     with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
         conf = compose("distill", [*TINY, *words])
-    apply_trial(conf)
-    found = story._Run.of(conf)
+    found = story._Run.of(RunSpec.of(conf))
     return found.teacher.key, found.id
 
 
@@ -527,8 +527,8 @@ class Agree(LossTerm):
         super().__init__()
         self.scale = scale
 
-    def forward(self, facts):
-        return self.scale * (facts.student_logits - facts.teacher_logits).square().mean()
+    def forward(self, step):
+        return self.scale * (step.student.logits - step.teacher.logits).square().mean()
 '''
 
 METHOD = """
@@ -588,6 +588,10 @@ def test_a_model_and_a_method_of_the_user_s_own(
     assert "already there" in distill(tsdistill, *words).out
     # An edited file is another model, for the teacher as for the student.
     (tmp_path / "my_parts.py").write_text(PARTS + "\n# edited\n")
+    monkeypatch.delitem(sys.modules, "my_parts")
+    assert "already there" in distill(tsdistill, *words).out  # a comment moves no number
+    (tmp_path / "my_parts.py").write_text(PARTS + "\nEDITED = True\n")
+    monkeypatch.delitem(sys.modules, "my_parts")
     told = distill(tsdistill, *words)
     assert "already there" not in told.out and "teacher custom seed 0: trained" in told.out
     assert len(results()) == 2

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from tsdistill import teaching
 from tsdistill.data.tensors import TensorPart
 from tsdistill.models.fcn import FCN
 from tsdistill.models.recurrent import LSTM
+from tsdistill.saliency import pools
 from tsdistill.saliency.draws import Draws, References, cut_windows, draw_pool
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, perturbed_logits
 
@@ -53,16 +53,16 @@ def test_pool_logits_do_not_depend_on_how_they_are_chunked(kind, padded, monkeyp
         dim=1,
     )
     for steps in (1, T, 4 * T, 9 * T, 40 * T, 10**6):
-        monkeypatch.setattr(teaching, "STEPS_AT_ONCE", steps)
-        found = teaching.pool_logits(model, part, draws, references, W)
+        monkeypatch.setattr(pools, "STEPS_AT_ONCE", steps)
+        found = pools.pool_logits(model, part, draws, references, W)
         torch.testing.assert_close(found, plain, rtol=0, atol=1e-6)
-        assert torch.equal(found, teaching.pool_logits(model, part, draws, references, W))
+        assert torch.equal(found, pools.pool_logits(model, part, draws, references, W))
 
 
 def test_cached_windows_are_the_pool_s_own_with_its_logits():
     part, model = train_part(), teacher("lstm")
     references, pool = drawn(part, channels=C)
-    logits = teaching.pool_logits(model, part, pool, references, W)
+    logits = pools.pool_logits(model, part, pool, references, W)
     source = CachedWindows(pool, logits, references, W, 4, "uniform", torch.Generator().manual_seed(3))
     rows = torch.tensor([7, 0, 4])
     windows, answers = source.draw(rows, part.x[rows])
@@ -85,7 +85,7 @@ def test_cached_windows_are_the_pool_s_own_with_its_logits():
 def test_cached_and_online_give_the_same_logits_for_the_same_draws(padded, monkeypatch):
     part, model = train_part(padded), teacher("fcn")
     references, pool = drawn(part)
-    logits = teaching.pool_logits(model, part, pool, references, W)
+    logits = pools.pool_logits(model, part, pool, references, W)
     limits = (LENGTHS if padded else torch.full((N,), T)) - W + 1
     online = OnlineWindows(model, references, limits, W, 9, None, torch.Generator())
     cached = CachedWindows(pool, logits, references, W, 9, "uniform", torch.Generator())

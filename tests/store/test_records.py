@@ -49,6 +49,8 @@ def write(
         weights={"w": torch.zeros(2)},
         timing={"train_seconds": 1.5},
         environment=environment(),
+        facts={"seed": 0},
+        terms={"train.hint.weight": torch.ones(2)},
         replace=replace,
     )
 
@@ -111,6 +113,8 @@ def test_result_of_another_run_is_refused(tmp_path):
             weights={},
             timing={},
             environment={},
+            facts={},
+            terms={},
         )
 
 

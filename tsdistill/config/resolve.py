@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 import tsdistill
+from tsdistill.config.canonical import canonical
 from tsdistill.errors import TsdistillError, nearest
 
 UNRECORDED = ("out", "debug", "data_root", "retrain", "hardware", "seed", "trial", "hydra")
@@ -105,5 +106,5 @@ def _flat(node: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
         if isinstance(value, dict):
             found += _flat(value, f"{prefix}{key}.")
         else:
-            found.append((f"{prefix}{key}", value))
+            found.append((f"{prefix}{key}", canonical(value)))
     return found

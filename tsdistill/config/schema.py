@@ -4,12 +4,18 @@ Nodes with a ``_target_`` (dataset, models, methods' terms, schedulers) are open
 signature of their target by ``tsdistill.config.targets``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
+
+from tsdistill.config.groups import register_models
+
+__neutral__ = "its values are part of every key"
 
 
 class Optimizer(Enum):
@@ -278,8 +284,13 @@ COMMANDS = {
 """Schema of each command; the name is that of its root config in ``conf/``."""
 
 
-def register() -> None:
-    """Put the schemas into Hydra's ConfigStore."""
+def register(folders: Iterable[Path] = ()) -> None:
+    """Put the schemas, and every model as a teacher and as a student, into Hydra's ConfigStore.
+
+    Args:
+        folders: folders of configs besides the package's own, whose models are put there too.
+    """
     store = ConfigStore.instance()
     for command, schema in COMMANDS.items():
         store.store(name=f"{command}_schema", node=schema)
+    register_models(folders)

@@ -8,6 +8,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tsdistill.errors import TsdistillError, nearest
 
+__neutral__ = "it checks settings and computes nothing"
+
 
 def locate(target: object, path: str) -> Callable[..., Any]:
     """Import what a ``_target_`` names.

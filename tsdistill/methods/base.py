@@ -1,87 +1,123 @@
-"""What a loss term is: what it needs, what it is told of the two models, and what it sees of a step."""
+"""What a loss term is: what it needs, what it binds to, and the step that it maps to a scalar."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
-Need = Literal["teacher_logits", "features", "windows"]
+from tsdistill.errors import TsdistillError
+
+if TYPE_CHECKING:
+    from tsdistill.methods.step import Step
+
+Need = Literal[
+    "teacher_logits",
+    "teacher_answers",
+    "teacher_features",
+    "teacher_gradients",
+    "windows",
+    "student_gradients",
+]
+"""What a step can be asked for, beyond the student's own logits and features.
+
+``teacher_logits``: on the batch. ``teacher_answers``: on any series that the term makes.
+``teacher_features``: hidden sequences. ``teacher_gradients``, ``student_gradients``: of the logits with
+respect to the input.
+``windows``: perturbed copies of the batch, with both models' logits on them.
+"""
 
 
 @dataclass(frozen=True)
-class Features:
-    """The layers at which two models' hidden sequences are compared, and their shapes.
+class Layer:
+    """A layer whose output a term compares.
 
     Attributes:
-        teacher_shape: (D, T) of the teacher's hidden sequence.
-        student_shape: (D, T) of the student's.
+        path: of the submodule.
+        shape: (D, T) of its hidden sequence.
     """
 
-    teacher_shape: tuple[int, int]
-    student_shape: tuple[int, int]
+    path: str
+    shape: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class StepFacts:
-    """Everything that a loss term may look at in one step.
+@dataclass
+class Models:
+    """What a term binds to before the first step: the training part's classes, and layers of both models.
 
     Attributes:
-        y: classes, (B,) int64.
-        epoch: counted from 1 within the stage.
-        student_logits: (B, K), float32, with gradient.
-        teacher_logits: (B, K), float32, constant.
-        student_features: the guided layer's hidden sequence of the clean series, (B, D, T), with gradient.
-        teacher_features: the hint layer's, likewise, constant.
-        inside: which timesteps are no padding, (B, T) bool; None where none is.
-        student_perturbed: student's logits on the perturbed copies, (B, M, K), with gradient.
-        teacher_perturbed: the teacher's on the same, constant.
-        rows: the series' rows in the training part, (B,) int64, on the CPU.
-        teacher_elsewhere: the teacher's logits on any other training rows (B,), clean (B, K) and perturbed at
-            the very same windows' places (B, M, K); constant.
+        y: classes of the training part, (N,) int64.
+        student: the student.
+        teacher: the teacher's network, or None where no term declares ``teacher_features``.
+        x: one training series, (1, C, T), for shapes.
+        lengths: its true length, (1,) int64, or None.
+        student_layers: paths asked for so far; each is captured once, however many terms ask.
+        teacher_layers: likewise.
     """
 
     y: Tensor
-    epoch: int
-    student_logits: Tensor | None = None
-    teacher_logits: Tensor | None = None
-    student_features: Tensor | None = None
-    teacher_features: Tensor | None = None
-    inside: Tensor | None = None
-    student_perturbed: Tensor | None = None
-    teacher_perturbed: Tensor | None = None
-    rows: Tensor | None = None
-    teacher_elsewhere: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    student: nn.Module
+    teacher: nn.Module | None
+    x: Tensor
+    lengths: Tensor | None = None
+    student_layers: dict[str, Layer] = field(default_factory=dict)
+    teacher_layers: dict[str, Layer] = field(default_factory=dict)
+
+    def student_layer(self, named: str | None = None) -> Layer:
+        """Ask for a layer of the student; None takes its ``hint_layer``.
+
+        Raises:
+            TsdistillError: there is no such layer.
+        """
+        return self._layer(self.student, named, self.student_layers, "student")
+
+    def teacher_layer(self, named: str | None = None) -> Layer:
+        """Ask for a layer of the teacher; None takes its ``hint_layer``.
+
+        Raises:
+            TsdistillError: there is no such layer, or no term declares that it needs ``teacher_features``.
+        """
+        if self.teacher is None:
+            raise TsdistillError(
+                "a loss term asks for the teacher's layers; add 'teacher_features' to its needs"
+            )
+        return self._layer(self.teacher, named, self.teacher_layers, "teacher")
+
+    def _layer(self, model: nn.Module, named: str | None, known: dict[str, Layer], side: str) -> Layer:
+        from tsdistill.methods.features import feature_shape, hint_layer
+
+        path = hint_layer(model, named, f"the {side}'s layer ({side}_layer)")
+        if path not in known:
+            known[path] = Layer(path, feature_shape(model, path, self.x, self.lengths))
+        return known[path]
 
 
 class LossTerm(nn.Module):
-    """One summand of a stage's loss. A subclass says what it needs and maps a step's facts to a scalar.
+    """One summand of a stage's loss.
+
+    A subclass declares what it needs, so that a method is refused before training under a teacher that lacks
+    it, and maps a step to a scalar. It may hold parameters, which are trained with the student, and state
+    between steps (a memory bank, a momentum copy) in buffers, which are stored with the run.
 
     Attributes:
-        needs: which facts the step must bring. A term that needs ``features`` may name the layers by
-            ``teacher_layer`` and ``student_layer`` (submodule paths); None takes each model's ``hint_layer``.
-        needs_logits: whether the student's own logits are read; a stage none of whose terms does stops its
-            forward pass at the guided layer.
+        needs: see ``Need``.
+        needs_logits: whether the student's logits are read. A stage none of whose terms reads them ends its
+            forward pass at the last layer that is asked for.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
     needs_logits: ClassVar[bool] = True
-    teacher_layer: str | None = None
-    student_layer: str | None = None
 
-    def bind(self, features: Features) -> None:
-        """Build what depends on the two models' shapes (a regressor, a projection); called once if needed."""
+    def bind(self, models: Models) -> None:
+        """Ask for layers and build what depends on the two models' shapes; called once, before training."""
 
-    def meet(self, y: Tensor) -> None:
-        """See the classes of the training part, (N,) int64; called once, before the first step."""
-
-    def forward(self, facts: StepFacts) -> Tensor:
+    def forward(self, step: "Step") -> Tensor:
         """Loss of one step, a scalar."""
-        raise TypeError(f"{type(self).__name__} does not say how its loss is computed")
+        raise TypeError(f"{type(self).__name__} does not define forward(step)")
 
 
 def temperature(tau: float) -> float:
-    """Give a term's temperature back if it is one.
+    """Return a temperature that is one.
 
     Raises:
         ValueError: it is not above 0.
@@ -89,3 +125,8 @@ def temperature(tau: float) -> float:
     if not tau > 0:
         raise ValueError(f"tau={tau:g} should be above 0")
     return tau
+
+
+def as_rows(rows: Tensor | slice, like: Tensor) -> Tensor | slice:
+    """Move row indices to the device of what they index."""
+    return rows.to(like.device) if isinstance(rows, torch.Tensor) else rows

@@ -3,13 +3,13 @@
 from torch import Tensor
 from torch.nn import functional
 
-from tsdistill.methods.base import LossTerm, StepFacts
+from tsdistill.methods.base import LossTerm
+from tsdistill.methods.step import Step
 
 
 class CrossEntropy(LossTerm):
     """Mean cross-entropy of the student's logits with the labels."""
 
-    def forward(self, facts: StepFacts) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
-        assert facts.student_logits is not None
-        return functional.cross_entropy(facts.student_logits, facts.y)
+        return functional.cross_entropy(step.student.logits, step.y)

@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsdistill.methods.base import Features, LossTerm, StepFacts
+from tsdistill.methods.base import LossTerm, Models
+from tsdistill.methods.step import Step
 
 
 def hint_loss(regressed: Tensor, hint: Tensor, inside: Tensor | None = None) -> Tensor:
@@ -33,7 +34,7 @@ class Hint(LossTerm):
         student_layer: path of the student's guided layer; None takes its ``hint_layer``.
     """
 
-    needs = frozenset({"features"})
+    needs = frozenset({"teacher_features"})
     needs_logits = False
 
     def __init__(self, teacher_layer: str | None = None, student_layer: str | None = None) -> None:
@@ -42,20 +43,21 @@ class Hint(LossTerm):
         self.student_layer = student_layer
         self.regressor: nn.Module = nn.Identity()
 
-    def bind(self, features: Features) -> None:
+    def bind(self, models: Models) -> None:
         """See ``LossTerm``."""
-        self.regressor = nn.Conv1d(features.student_shape[0], features.teacher_shape[0], kernel_size=1)
+        self._hint = models.teacher_layer(self.teacher_layer)
+        self._guided = models.student_layer(self.student_layer)
+        self.regressor = nn.Conv1d(self._guided.shape[0], self._hint.shape[0], kernel_size=1)
 
-    def forward(self, facts: StepFacts) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
-        hint = facts.teacher_features
-        assert hint is not None and facts.student_features is not None
-        regressed: Tensor = self.regressor(facts.student_features)
+        hint = step.teacher.features(self._hint)
+        regressed: Tensor = self.regressor(step.student.features(self._guided))
         if regressed.shape[-1] != hint.shape[-1]:
             regressed = functional.interpolate(
                 regressed, size=hint.shape[-1], mode="linear", align_corners=True
             )
-        inside = facts.inside
+        inside = step.inside
         if inside is not None and inside.shape[-1] != hint.shape[-1]:
             inside = functional.interpolate(inside[:, None].float(), size=hint.shape[-1])[:, 0].bool()
         return hint_loss(regressed, hint, inside)

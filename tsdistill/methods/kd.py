@@ -3,7 +3,8 @@
 from torch import Tensor
 from torch.nn import functional
 
-from tsdistill.methods.base import LossTerm, StepFacts, temperature
+from tsdistill.methods.base import LossTerm, temperature
+from tsdistill.methods.step import Step
 
 
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, tau: float) -> Tensor:
@@ -38,7 +39,6 @@ class KnowledgeDistillation(LossTerm):
         super().__init__()
         self.tau = temperature(tau)
 
-    def forward(self, facts: StepFacts) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
-        assert facts.student_logits is not None and facts.teacher_logits is not None
-        return kd_loss(facts.student_logits, facts.teacher_logits, self.tau)
+        return kd_loss(step.student.logits, step.teacher.logits, self.tau)

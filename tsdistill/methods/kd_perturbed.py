@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from tsdistill.methods.base import StepFacts
 from tsdistill.methods.kd import KnowledgeDistillation, kd_loss
+from tsdistill.methods.step import Step
 
 
 class PerturbedKnowledgeDistillation(KnowledgeDistillation):
@@ -16,10 +16,8 @@ class PerturbedKnowledgeDistillation(KnowledgeDistillation):
 
     needs = frozenset({"teacher_logits", "windows"})
 
-    def forward(self, facts: StepFacts) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
-        assert facts.student_logits is not None and facts.student_perturbed is not None
-        assert facts.teacher_logits is not None and facts.teacher_perturbed is not None
-        student = torch.cat([facts.student_logits[:, None], facts.student_perturbed], dim=1)
-        teacher = torch.cat([facts.teacher_logits[:, None], facts.teacher_perturbed], dim=1)
+        student = torch.cat([step.student.logits[:, None], step.student.perturbed], dim=1)
+        teacher = torch.cat([step.teacher.logits[:, None], step.teacher.perturbed], dim=1)
         return kd_loss(student.flatten(0, 1), teacher.flatten(0, 1), self.tau)

@@ -5,7 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tsdistill.methods.base import StepFacts
+from tsdistill.methods.base import Models
+from tsdistill.methods.step import Step
 from tsdistill.methods.tsd import TemporalSaliency, tsd_loss
 from tsdistill.saliency.measure import Form
 
@@ -60,13 +61,12 @@ class ShuffledSaliency(TemporalSaliency):
         self.partner = partner
         self._partners = torch.empty(0, dtype=torch.int64)
 
-    def meet(self, y: Tensor) -> None:
+    def bind(self, models: Models) -> None:
         """See ``LossTerm``."""
-        self._partners = partners(y, self.partner)
+        self._partners = partners(models.y, self.partner)
 
-    def forward(self, facts: StepFacts) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
-        assert facts.student_logits is not None and facts.student_perturbed is not None
-        assert facts.rows is not None and facts.teacher_elsewhere is not None
-        clean, perturbed = facts.teacher_elsewhere(self._partners[facts.rows.cpu()])
-        return tsd_loss(facts.student_logits, facts.student_perturbed, clean, perturbed, self.tau, self.form)
+        assert isinstance(step.rows, Tensor)
+        clean, perturbed = step.teacher.elsewhere(self._partners[step.rows.cpu()])
+        return tsd_loss(step.student.logits, step.student.perturbed, clean, perturbed, self.tau, self.form)

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from tsdistill.methods.base import LossTerm, StepFacts, temperature
+from tsdistill.methods.base import LossTerm, temperature
+from tsdistill.methods.step import Step
 from tsdistill.saliency.measure import Form, normalise, saliency_loss, window_saliency
 
 
@@ -47,15 +48,13 @@ class TemporalSaliency(LossTerm):
         self.tau = temperature(tau)
         self.form = form
 
-    def forward(self, facts: StepFacts) -> Tensor:
+    def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
-        assert facts.student_logits is not None and facts.student_perturbed is not None
-        assert facts.teacher_logits is not None and facts.teacher_perturbed is not None
         return tsd_loss(
-            facts.student_logits,
-            facts.student_perturbed,
-            facts.teacher_logits,
-            facts.teacher_perturbed,
+            step.student.logits,
+            step.student.perturbed,
+            step.teacher.logits,
+            step.teacher.perturbed,
             self.tau,
             self.form,
         )

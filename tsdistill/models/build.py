@@ -10,6 +10,9 @@ from torch import nn
 from tsdistill.config.targets import locate, takes
 from tsdistill.errors import TsdistillError
 
+BUILT_IN_SIZES = ("in_channels", "n_classes", "series_length")
+"""Arguments of a model's constructor that come from the data."""
+
 
 def build_model(conf: Mapping[str, Any], channels: int, classes: int, length: int) -> nn.Module:
     """Build the model that a configuration describes.

@@ -26,7 +26,7 @@ from tsdistill.evaluation.reasoning import faithfulness, map_agreement
 from tsdistill.runs.maps import Maps, MapSettings, Sample, all_maps, draw_sample, teacher_maps
 from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
 from tsdistill.store.locks import locked
-from tsdistill.store.records import RunRecord, run_folder, write_run
+from tsdistill.store.records import RunRecord, rewrite_run, run_folder
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
 
 LATENCIES = ("latency_ms", "latency_p95_ms", "teacher_latency_ms", "teacher_latency_p95_ms")
@@ -220,23 +220,7 @@ def _evaluate_run(conf: EvaluateConf, stage: _Stage, listed: Mapping[str, Any]) 
         }
         for group in missing:
             ways[group]()
-        _rewrite(out, replace(record, result=result, timing=timing))
-
-
-def _rewrite(out: Path, record: RunRecord) -> None:
-    write_run(
-        out,
-        record.result["dataset"],
-        record.result["id"],
-        result=record.result,
-        config_yaml=record.config_yaml,
-        curve=record.curve,
-        logits=record.logits,
-        weights=record.weights,
-        timing=record.timing,
-        environment=record.environment,
-        replace=True,
-    )
+        rewrite_run(out, replace(record, result=result, timing=timing))
 
 
 def _add_performance(result: dict[str, Any], record: RunRecord) -> None:

@@ -15,13 +15,14 @@ from tsdistill.data.types import FloatArray, IntArray, Part
 from tsdistill.evaluation.attribution import integrated_gradients, occlusion, over_channels
 from tsdistill.evaluation.predict import predict
 from tsdistill.runs.restore import Scene
-from tsdistill.runs.session import Job, generator_of
+from tsdistill.runs.session import Job
 from tsdistill.saliency.draws import Draws, References, draw_pool, resolve_window
 from tsdistill.saliency.measure import saliency_map, window_saliency
+from tsdistill.saliency.pools import pool_logits
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import made_once
 from tsdistill.store.teachers import MapArtefact, map_folder, read_map, write_map
-from tsdistill.teachers.teaching import pool_logits
+from tsdistill.training.seeds import generator_of
 
 Maps = Mapping[str, FloatArray]
 """Maps (n, T) by the way they were made: ``saliency``, ``integrated_gradients``, ``occlusion``."""

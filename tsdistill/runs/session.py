@@ -1,6 +1,5 @@
 """What every task starts from: settings, device, the dataset and its parts; and what is done to any model."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from tsdistill.config.code import remember_in
 from tsdistill.config.schema import TeacherTaskConf, TrainingConf
 from tsdistill.config.targets import check_target
 from tsdistill.console import epochs_shown, say
@@ -20,14 +20,11 @@ from tsdistill.data.tensors import TensorPart
 from tsdistill.data.types import TimeSeriesDataset
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.performance import performance
-from tsdistill.methods.stage import EVALUATION_BATCH, StageTask
-from tsdistill.models.build import build_model, takes_lengths
-from tsdistill.store.keys import code_fingerprint
+from tsdistill.models.build import BUILT_IN_SIZES, build_model, takes_lengths
 from tsdistill.training.device import set_up
-from tsdistill.training.loop import FitResult, autocast, fit
-
-BUILT_IN_SIZES = ("in_channels", "n_classes", "series_length")
-"""Arguments of a model's constructor that come from the data."""
+from tsdistill.training.loop import FitResult, Trainable, autocast, fit
+from tsdistill.training.seeds import generator_of
+from tsdistill.training.supervised import EVALUATION_BATCH, answers
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Job:
             model.compile()
         return model
 
-    def fit(self, task: StageTask, training: TrainingConf, seed: int, title: str) -> FitResult:
+    def fit(self, task: Trainable, training: TrainingConf, seed: int, title: str) -> FitResult:
         """Train a task on this job's training part, showing its progress."""
         with epochs_shown(title, training.epochs) as listener:
             return fit(
@@ -109,6 +106,7 @@ def prepare(conf: TeacherTaskConf) -> Job:
     blocked = next((path for path in (out, *out.parents) if path.is_file()), None)
     if blocked is not None:
         raise TsdistillError(f"out={out}: {blocked} is a file; name a folder")
+    remember_in(out / "code")
     root = None if conf.data_root is None else Path(conf.data_root)
     check_target({k: v for k, v in conf.dataset.items() if k not in COMMON_KEYS}, "dataset")
     dataset = _load(_Frozen(conf.dataset), root, out / "data")
@@ -146,33 +144,5 @@ def predict(model: nn.Module, part: TensorPart, job: Job) -> Tensor:
     """Logits of a model in eval mode on a part: (N, K) float32, on the CPU."""
     model.eval()
     with autocast(job.device, job.conf.hardware.precision):
-        answers = [
-            model(batch.x) if batch.lengths is None else model(batch.x, batch.lengths)
-            for batch in part.chunks(EVALUATION_BATCH)
-        ]
-    return torch.cat(answers).float().cpu()
-
-
-def generator_of(seed: int, purpose: str) -> torch.Generator:
-    """A generator on the CPU for one purpose, so that the draws of one never shift those of another."""
-    digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-def plain(conf: object) -> dict[str, Any]:
-    """A settings dataclass as plain JSON values, enums by name."""
-    container = OmegaConf.to_container(OmegaConf.structured(conf), resolve=True, enum_to_str=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
-
-def training_facts(conf: TrainingConf) -> dict[str, Any]:
-    """What determines how a model is trained: its settings, and the source of a user's own scheduler."""
-    target = (conf.scheduler or {}).get("_target_") if isinstance(conf.scheduler, Mapping) else None
-    own = None if target is None else code_fingerprint(str(target))
-    return plain(conf) if own is None else {**plain(conf), "scheduler_code": own}
-
-
-def model_facts(conf: Mapping[str, Any]) -> dict[str, Any]:
-    """What determines a model: its settings, and the source of a user's own class."""
-    return {"settings": dict(conf), "code": code_fingerprint(str(conf["_target_"]))}
+        found = [answers(model, batch) for batch in part.chunks(EVALUATION_BATCH)]
+    return torch.cat(found).float().cpu()

@@ -1,9 +1,9 @@
 """The story in order: load, split, teacher, cache, student, evaluate, record."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,44 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from tsdistill.config.resolve import apply_trial, check_keys, grid_keys, recorded_settings
+from tsdistill.config.code import code_digest
+from tsdistill.config.resolve import apply_trial, check_keys
 from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.substitution import is_collapsed, substitution
-from tsdistill.methods.build import build_stages
-from tsdistill.methods.stage import Stage, StageTask, TeacherView
+from tsdistill.methods.stage import Stage, StageTask
+from tsdistill.methods.step import TeacherView
 from tsdistill.models.build import count_parameters
-from tsdistill.runs.session import Job, generator_of, model_facts, plain, predict, prepare, training_facts
+from tsdistill.runs.metrics import measured_anew, metric_code
+from tsdistill.runs.session import Job, predict, prepare
+from tsdistill.runs.spec import RunSpec, failure_id, identity_of
+from tsdistill.saliency.pools import PoolPlan
 from tsdistill.store.environment import environment
-from tsdistill.store.keys import code_fingerprint, key_of
 from tsdistill.store.locks import locked
-from tsdistill.store.records import failure_path, read_run, run_folder, write_failure, write_run
+from tsdistill.store.records import (
+    RunRecord,
+    failure_path,
+    find_run,
+    read_run,
+    rewrite_run,
+    run_folder,
+    write_failure,
+    write_run,
+)
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
 from tsdistill.teachers.teaching import (
-    PoolPlan,
+    Answers,
     best_teacher,
     build_maps,
     build_pool,
     frozen_model,
+    input_gradients,
+    pool_key,
     window_source,
 )
 from tsdistill.training.loop import FitResult, check_settings
+from tsdistill.training.seeds import generator_of
 
 
 def train_teacher(composed: DictConfig) -> None:
@@ -60,30 +75,21 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     Returns:
         The run's result, as its record holds it.
     """
-    composed = composed.copy()
-    apply_trial(composed)
-    run = _Run.of(composed)
+    run = _Run.of(RunSpec.of(composed))
     job, name = run.job, run.job.dataset.name
-    result, fresh = (
-        _stored(run),
-        False,
-    )  # before any lock: finished runs are read where nothing can be written
+    # Before any lock, so that finished runs can be read where nothing can be written.
+    result, fresh = _stored(run), False
     if result is None:
         waiting = partial(say, f"{run.title}: waiting for another process that does this run")
-        with locked(run_folder(job.out, name, run.id), waiting):
+        with locked(run_folder(job.out, name, run.training_id), waiting):
             result = _stored(run)
             if result is None:
-                result, fresh = _train_student(run), True
-    failed = failure_path(job.out, run.identity["dataset"], _failure_id(run.identity))
+                result, fresh = _make(run)
+    failed = failure_path(job.out, run.spec.identity["dataset"], run.spec.failure_id)
     if failed.exists():
         failed.unlink(missing_ok=True)
     say(f"{run.title}: {'' if fresh else 'already there, '}{_summary(result)}")
     return result
-
-
-def _stored(run: "_Run") -> dict[str, Any] | None:
-    found = None if run.conf.retrain else read_run(run.job.out, run.job.dataset.name, run.id)
-    return None if found is None else found.result
 
 
 def record_failure(composed: DictConfig, error: str) -> None:
@@ -96,109 +102,82 @@ def record_failure(composed: DictConfig, error: str) -> None:
     composed = composed.copy()
     with suppress(TsdistillError):  # which may be what failed
         apply_trial(composed)
-    identity = _identity(composed)
-    failure = {"id": _failure_id(identity), **identity, "error": " ".join(error.split())}
+    identity = identity_of(composed)
+    failure = {"id": failure_id(identity), **identity, "error": " ".join(error.split())}
     write_failure(Path(composed.out), failure["dataset"], failure["id"], failure)
-
-
-def _failure_id(identity: Mapping[str, Any]) -> str:
-    """Key of a failure: of the settings alone, since the data or the teacher may be what failed."""
-    return key_of("failure", identity)
-
-
-def _identity(composed: DictConfig) -> dict[str, Any]:
-    """What a record says of who it is, whether the run succeeded or failed.
-
-    A dataset that is named by its file alone has no name yet: the record's own then takes its place.
-    """
-    return {
-        "dataset": composed.dataset.get("name") or "unnamed",
-        "method": composed.method.name,
-        "teacher": composed.teacher.name,
-        "student": composed.student.name,
-        "seed": composed.seed,
-        "trial": composed.trial,
-        "settings": recorded_settings(composed, () if _windowed(composed) else ("saliency",)),
-        "grid_keys": grid_keys(composed.method),
-    }
-
-
-def _windowed(composed: DictConfig) -> bool:
-    """Whether the saliency settings bear on a run; of a method that cannot be built, they may."""
-    method = OmegaConf.to_container(composed.method, resolve=True)
-    try:
-        return any("windows" in stage.needs for stage in build_stages(method))  # type: ignore[arg-type]
-    except TsdistillError:
-        return True
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A student to be: its settings, its teacher, who its record says it is, and the record's key."""
+    """A student to be: its specification, its job and teacher, and the facts and key of its record."""
 
-    composed: DictConfig
-    conf: DistillConf
+    spec: RunSpec
     job: Job
-    stages: list[Stage]
     teacher: TeacherArtefact
-    identity: Mapping[str, Any]
+    facts: Mapping[str, Any]
     id: str
 
     @classmethod
-    def of(cls, composed: DictConfig) -> "_Run":
-        check_keys(composed)
-        conf: DistillConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
-        stages = build_stages(conf.method)
+    def of(cls, spec: RunSpec) -> "_Run":
+        conf = spec.conf
         for training in (conf.training, conf.teacher.training):
             check_settings(training)
         job = prepare(conf)
-        if any("windows" in stage.needs for stage in stages):
-            PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
+        plan = None
+        if "windows" in spec.needs:
+            plan = PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
         job.build(conf.student.model, "student.model")  # refuse a wrong student before a teacher is trained
         teacher = best_teacher(job)
-        key = key_of("run", _run_facts(conf, job, stages, teacher))
-        return cls(composed, conf, job, stages, teacher, _identity(composed), key)
+        cached = plan is not None and conf.saliency.mode.value == "cached"
+        pool = pool_key(teacher.key, plan) if cached and plan is not None else None
+        facts = spec.facts(job.dataset.fingerprint, teacher.key, pool)
+        return cls(spec, job, teacher, facts, spec.run_id(facts, teacher.key))
 
     @property
-    def needs(self) -> frozenset[str]:
-        """Everything that some stage needs of the teacher."""
-        return frozenset[str]().union(*(stage.needs for stage in self.stages))
+    def conf(self) -> DistillConf:
+        return self.spec.conf
+
+    @property
+    def training_id(self) -> str:
+        """Key of the training alone; runs that share it share a student."""
+        return self.spec.training_id(self.id)
 
     @property
     def title(self) -> str:
-        """The run in a few words."""
-        conf = self.conf
-        trial = f" trial {conf.trial}" if conf.trial else ""
-        return f"{self.job.dataset.name} {conf.method['name']} {conf.student.name} seed {conf.seed}{trial}"
+        """The run in a few words; the dataset by the name that it turned out to have."""
+        return replace(self.spec, identity={**self.spec.identity, "dataset": self.job.dataset.name}).title
 
 
-def _run_facts(conf: DistillConf, job: Job, stages: list[Stage], teacher: TeacherArtefact) -> dict[str, Any]:
-    """All that determines a student's run; the saliency settings only where a term uses them."""
-    windowed = any("windows" in stage.needs for stage in stages)
-    return {
-        "teacher": teacher.key,
-        "data": job.dataset.fingerprint,
-        "split": asdict(conf.split),
-        "names": [conf.method["name"], conf.teacher.name, conf.student.name],
-        "student": model_facts(conf.student.model),
-        "stages": conf.method["stages"],
-        "code": [code_fingerprint(target) for target in _terms(conf)],
-        "training": training_facts(conf.training),
-        "saliency": plain(conf.saliency) if windowed else None,
-        "precision": conf.hardware.precision.value,
-        "seed": conf.seed,
-    }
+def _stored(run: _Run) -> dict[str, Any] | None:
+    """The result of a record that is there; one measured by other metric code is measured anew."""
+    found = None if run.conf.retrain else read_run(run.job.out, run.job.dataset.name, run.id)
+    if found is None:
+        return None
+    if found.result.get("metric_code") == metric_code():
+        return found.result
+    say(f"{run.title}: the metrics' code has changed; its stored logits are measured anew")
+    result = measured_anew(found)
+    rewrite_run(run.job.out, replace(found, result=result))
+    return result
 
 
-def _terms(conf: DistillConf) -> list[str]:
-    return [str(t["_target_"]) for stage in conf.method["stages"].values() for t in stage["terms"].values()]
+def _make(run: _Run) -> tuple[dict[str, Any], bool]:
+    """Train the student, or take it from a run that differs in nothing but the teacher it is held against."""
+    if not run.spec.taught and not run.conf.retrain:
+        twin = find_run(run.job.out, run.job.dataset.name, f"{run.training_id}-")
+        if twin is not None:
+            return _held_against(run, twin), False
+    return _train_student(run), True
 
 
-def _own_code(conf: DistillConf) -> str | None:
-    """Hash of the user's own code behind a student and how it is trained; None where there is none."""
-    found = [code_fingerprint(target) for target in (str(conf.student.model["_target_"]), *_terms(conf))]
-    found.append(training_facts(conf.training).get("scheduler_code"))
-    return key_of("code", {"sources": found}) if any(found) else None
+def _held_against(run: _Run, twin: RunRecord) -> dict[str, Any]:
+    """Record a student that was trained before beside another teacher."""
+    job = run.job
+    student = job.build(run.conf.student.model, "student.model")
+    logits = {part: twin.logits[part] for part in job.parts if part != "train"}
+    result = _result(run, student, logits, twin.result["training"])
+    _record(run, result, twin.curve, logits, twin.weights, twin.timing, twin.environment)
+    return result
 
 
 def _train_student(run: _Run) -> dict[str, Any]:
@@ -209,40 +188,70 @@ def _train_student(run: _Run) -> dict[str, Any]:
     ready = time.perf_counter()
     torch.manual_seed(conf.seed)
     student = job.build(conf.student.model, "student.model")
-    fits = {stage.name: _fit_stage(run, stage, student, view) for stage in run.stages}
+    fits = {stage.name: _fit_stage(run, stage, student, view) for stage in run.spec.stages}
     trained = time.perf_counter()
     logits = {part: predict(student, tensors, job) for part, tensors in job.parts.items() if part != "train"}
-    result = _result(run, student, logits, fits)
+    result = _result(run, student, logits, _how_training_went(fits))
+    timing = {
+        "prepare_seconds": ready - began,
+        "train_seconds": trained - ready,
+        "evaluate_seconds": time.perf_counter() - trained,
+        "finished": time.time(),
+    }
+    curve = [{"stage": name, **row} for name, fit in fits.items() for row in fit.history]
+    weights = {name: tensor.cpu() for name, tensor in student.state_dict().items()}
+    terms = {
+        f"{stage.name}.{name}.{key}": tensor.cpu()
+        for stage in run.spec.stages
+        for name, term in stage.terms.items()
+        for key, tensor in term.state_dict().items()
+    }
+    _record(run, result, curve, logits, weights, timing, environment(str(job.device)), terms)
+    return result
+
+
+def _record(
+    run: _Run,
+    result: Mapping[str, Any],
+    curve: Iterable[Mapping[str, Any]],
+    logits: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    timing: Mapping[str, Any],
+    where: Mapping[str, Any],
+    terms: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write the run's record."""
     write_run(
-        job.out,
-        job.dataset.name,
+        run.job.out,
+        run.job.dataset.name,
         run.id,
         result=result,
-        config_yaml=OmegaConf.to_yaml(run.composed, resolve=True),
-        curve=[{"stage": name, **row} for name, fit in fits.items() for row in fit.history],
+        config_yaml=OmegaConf.to_yaml(run.spec.composed, resolve=True),
+        curve=curve,
         logits=_stored_logits(run, logits),
-        weights={name: tensor.cpu() for name, tensor in student.state_dict().items()},
-        timing={
-            "prepare_seconds": ready - began,
-            "train_seconds": trained - ready,
-            "evaluate_seconds": time.perf_counter() - trained,
-            "finished": time.time(),
-        },
-        environment=environment(str(job.device)),
-        replace=conf.retrain,
+        weights=weights,
+        timing=timing,
+        environment=where,
+        facts=run.facts,
+        terms=terms or {},
+        replace=run.conf.retrain,
     )
-    return result
 
 
 def _teacher_view(run: _Run) -> TeacherView:
     """As much of the teacher as the method's terms need."""
-    job = run.job
+    job, needs = run.job, run.spec.needs
     logits = {part: values.to(job.device) for part, values in run.teacher.logits.items()}
-    model = frozen_model(job, run.teacher) if "features" in run.needs else None
+    asked = needs & {"teacher_features", "teacher_answers", "teacher_gradients"}
+    model = frozen_model(job, run.teacher) if asked else None
     windows = None
-    if "windows" in run.needs:
+    if "windows" in needs:
         windows = window_source(job, run.teacher, generator_of(run.conf.seed, "windows"))
-    return TeacherView(logits, model, windows)
+    gradients = None
+    if model is not None and "teacher_gradients" in needs:
+        gradients = input_gradients(model, job.parts["train"])
+    answering = None if model is None else Answers(model)
+    return TeacherView(logits, gradients, windows, model, answering)
 
 
 def _fit_stage(run: _Run, stage: Stage, student: nn.Module, view: TeacherView) -> FitResult:
@@ -258,13 +267,14 @@ def _fit_stage(run: _Run, stage: Stage, student: nn.Module, view: TeacherView) -
         run.job.parts,
         run.conf.saliency.batch_norm.value,
         run.job.score(chosen.monitor),  # type: ignore[union-attr]
+        chosen.epochs,  # type: ignore[union-attr]
     )
-    title = run.title if len(run.stages) == 1 else f"{run.title}, stage {stage.name}"
+    title = run.title if len(run.spec.stages) == 1 else f"{run.title}, stage {stage.name}"
     return run.job.fit(task, chosen, run.conf.seed, title)  # type: ignore[arg-type]
 
 
 def _result(
-    run: _Run, student: nn.Module, logits: Mapping[str, Tensor], fits: Mapping[str, FitResult]
+    run: _Run, student: nn.Module, logits: Mapping[str, Tensor], training: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The record's ``result.json``."""
     job, teacher = run.job, run.teacher
@@ -278,12 +288,12 @@ def _result(
         "no_validation": not job.validated,
         "collapsed": is_collapsed(logits["test"].numpy()),
     }
-    last = list(fits.values())[-1]
     return {
         "id": run.id,
-        **run.identity,
+        **run.spec.identity,
         "dataset": job.dataset.name,
-        "code": _own_code(run.conf),
+        "code": code_digest(run.facts["code"]),
+        "metric_code": metric_code(),
         "data": {
             "channels": job.dataset.channels,
             "length": job.dataset.length,
@@ -300,15 +310,19 @@ def _result(
             "teacher_parameters": teachers,
             "compression": teachers / parameters,
         },
-        "training": {
-            "epochs": sum(fit.epochs for fit in fits.values()),
-            "best_epoch": last.best_epoch,
-            "stages": {
-                name: {"epochs": fit.epochs, "best_epoch": fit.best_epoch, "stopped": fit.stopped}
-                for name, fit in fits.items()
-            },
-        },
+        "training": dict(training),
         "flags": sorted(flag for flag, raised in flags.items() if raised),
+    }
+
+
+def _how_training_went(fits: Mapping[str, FitResult]) -> dict[str, Any]:
+    return {
+        "epochs": sum(fit.epochs for fit in fits.values()),
+        "best_epoch": list(fits.values())[-1].best_epoch,
+        "stages": {
+            name: {"epochs": fit.epochs, "best_epoch": fit.best_epoch, "stopped": fit.stopped}
+            for name, fit in fits.items()
+        },
     }
 
 

@@ -127,12 +127,13 @@ def _sync_folder(folder: Path) -> None:
 
 def _publish(temporary: Path, folder: Path, replace: bool) -> None:
     """Rename ``temporary`` to ``folder``; where there is one already, keep it or replace it."""
-    old = temporary.with_name(f"{temporary.name}-old")
+    old, published = temporary.with_name(f"{temporary.name}-old"), False
     try:
         if replace:
             with suppress(FileNotFoundError):
                 folder.rename(old)
         temporary.rename(folder)
+        published = True
         _sync_folder(folder.parent)
     except BaseException as error:
         if not (isinstance(error, OSError) and temporary.exists() and folder.is_dir()):
@@ -141,7 +142,7 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
             raise
         _log.debug("%s was written by another process meanwhile; theirs is kept", folder)
     finally:
-        if folder.exists():
+        if published or folder.exists():  # another writer may just be replacing ours
             shutil.rmtree(old, ignore_errors=True)
 
 

@@ -23,6 +23,9 @@ LIBRARIES = (
     "safetensors",
 )
 
+ROUNDING = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE")
+"""Variables that choose the CPU's instructions, and with them the rounding of sums."""
+
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """Describe this process, to be stored beside its results; all but the threads is found out once.
@@ -39,7 +42,6 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     commit, dirty = _checkout()
     return {
         "tsdistill": tsdistill.__version__,
-        "results_version": tsdistill.RESULTS_VERSION,
         "python": platform.python_version(),
         **_versions(),
         "platform": platform.platform(),
@@ -47,6 +49,8 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "device_name": _device_name(device),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        **{name: os.environ[name] for name in ROUNDING if name in os.environ},
         "commit": commit,
         "dirty": dirty,
     }

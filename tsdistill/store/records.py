@@ -47,6 +47,8 @@ class RunRecord:
         weights: the student's state dict.
         timing: measured times, in seconds.
         environment: where it ran.
+        facts: all that determines the trained student.
+        terms: state of the method's terms.
     """
 
     result: dict[str, Any]
@@ -56,6 +58,8 @@ class RunRecord:
     weights: "dict[str, Tensor]"
     timing: dict[str, Any]
     environment: dict[str, Any]
+    facts: dict[str, Any]
+    terms: "dict[str, Tensor]"
 
 
 def run_folder(out: Path, dataset: str, run_id: str) -> Path:
@@ -75,6 +79,8 @@ def write_run(
     weights: "Tensors",
     timing: Mapping[str, Any],
     environment: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    terms: "Tensors",
     replace: bool = False,
 ) -> Path:
     """Store a run that succeeded, and remove the note that it failed earlier.
@@ -90,6 +96,8 @@ def write_run(
         weights: the student's state dict.
         timing: measured times; outside every claim of equality.
         environment: see :func:`tsdistill.store.environment.environment`.
+        facts: all that determines the trained student; the run's key is their hash.
+        terms: state of the method's terms (a regressor, a memory bank), by stage, term and name.
         replace: take the place of a record that is there (a run that was asked for again, metrics added).
 
     Returns:
@@ -111,9 +119,38 @@ def write_run(
         save_tensors(new / "weights.safetensors", weights)
         (new / "timing.json").write_text(to_json(timing), encoding="utf-8")
         (new / "environment.json").write_text(to_json(environment), encoding="utf-8")
+        (new / "facts.json").write_text(to_json(facts), encoding="utf-8")
+        if terms:
+            save_tensors(new / "terms.safetensors", terms)
     with suppress(OSError):  # iter_failures leaves out what has succeeded since anyway
         failure_path(out, dataset, run_id).unlink()
     return folder
+
+
+def rewrite_run(out: Path, record: RunRecord) -> None:
+    """Store a record in its own place, with what was added to it."""
+    write_run(
+        out,
+        record.result["dataset"],
+        record.result["id"],
+        result=record.result,
+        config_yaml=record.config_yaml,
+        curve=record.curve,
+        logits=record.logits,
+        weights=record.weights,
+        timing=record.timing,
+        environment=record.environment,
+        facts=record.facts,
+        terms=record.terms,
+        replace=True,
+    )
+
+
+def find_run(out: Path, dataset: str, prefix: str) -> RunRecord | None:
+    """Read the first whole record whose id begins with a prefix; None where there is none."""
+    folder = place(out, "runs", dataset, "any").parent
+    names = sorted(path.name for path in folder.glob(f"{prefix}*") if "." not in path.name)
+    return next((found for name in names if (found := read_run(out, dataset, name)) is not None), None)
 
 
 def _write_curve(path: Path, curve: Iterable[Mapping[str, Any]]) -> None:
@@ -142,6 +179,8 @@ def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
             weights=load_tensors(folder / "weights.safetensors"),
             timing=read_json(folder / "timing.json"),
             environment=read_json(folder / "environment.json"),
+            facts=read_json(folder / "facts.json"),
+            terms=load_tensors(terms) if (terms := folder / "terms.safetensors").exists() else {},
         )
 
     return read_artefact(run_folder(out, dataset, run_id), parse)

@@ -2,24 +2,22 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tsdistill.config.schema import SaliencyConf
 from tsdistill.console import say
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
-from tsdistill.methods.ce import CrossEntropy
-from tsdistill.methods.stage import Stage, StageTask, TeacherView
 from tsdistill.models.build import count_parameters
-from tsdistill.runs.session import Job, generator_of, model_facts, predict, training_facts
-from tsdistill.saliency.draws import Draws, References, cut_windows, draw_pool, resolve_window
+from tsdistill.runs.session import Job, predict
+from tsdistill.runs.spec import pool_facts, teacher_facts
+from tsdistill.saliency.draws import Draws, References, draw_pool
 from tsdistill.saliency.measure import saliency_map, window_saliency
-from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource, perturbed_logits
+from tsdistill.saliency.pools import PoolPlan, pool_logits
+from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import made_once
@@ -38,9 +36,8 @@ from tsdistill.store.teachers import (
     write_teacher,
 )
 from tsdistill.training.loop import autocast
-
-STEPS_AT_ONCE = 65_536
-"""Timesteps of perturbed series in one forward pass of the teacher: bounds the memory of its activations."""
+from tsdistill.training.seeds import generator_of
+from tsdistill.training.supervised import EVALUATION_BATCH, Supervised, answers
 
 
 def best_teacher(job: Job) -> TeacherArtefact:
@@ -65,21 +62,16 @@ def _rank(validation: Mapping[str, float]) -> tuple[float, float]:
     return (precision if precision == precision else -1.0, -validation["nll"])
 
 
-def teacher_facts(job: Job, seed: int) -> dict[str, Any]:
-    """All that determines a teacher."""
-    return {
-        "data": job.dataset.fingerprint,
-        "split": asdict(job.conf.split),
-        "model": model_facts(job.conf.teacher.model),
-        "training": training_facts(job.conf.teacher.training),
-        "precision": job.conf.hardware.precision.value,
-        "seed": seed,
-    }
+def facts_of(job: Job, seed: int) -> dict[str, Any]:
+    """All that determines the teacher of one seed."""
+    conf = job.conf
+    precision = conf.hardware.precision.value
+    return teacher_facts(conf.teacher, conf.split, job.dataset.fingerprint, precision, seed)
 
 
 def _teacher(job: Job, seed: int) -> TeacherArtefact:
     """One teacher, from its artefact or trained; a second process that wants it waits."""
-    name, key = job.dataset.name, key_of("teacher", teacher_facts(job, seed))
+    name, key = job.dataset.name, key_of("teacher", facts_of(job, seed))
     folder = teacher_folder(job.out, name, key)
     return made_once(
         folder,
@@ -94,14 +86,13 @@ def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
     began = time.perf_counter()
     torch.manual_seed(seed)
     model = job.build(conf.teacher.model, "teacher.model")
-    stage = Stage("train", {"ce": CrossEntropy()}, {"ce": 1.0})
-    task = StageTask(model, stage, TeacherView(), job.parts, score=job.score(conf.teacher.training.monitor))
+    task = Supervised(model, job.parts, job.score(conf.teacher.training.monitor))
     result = job.fit(task, conf.teacher.training, seed, title)
     logits = {part: predict(model, tensors, job) for part, tensors in job.parts.items()}
     measured = {part: job.performance(logits[part], part) for part in logits if part != "train"}
     artefact = TeacherArtefact(
         key=key,
-        config={"name": conf.teacher.name, **teacher_facts(job, seed)},
+        config={"name": conf.teacher.name, **facts_of(job, seed)},
         weights={k: v.cpu() for k, v in model.state_dict().items()},
         logits=logits,
         metrics={
@@ -127,49 +118,58 @@ def frozen_model(job: Job, teacher: TeacherArtefact) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-@dataclass(frozen=True)
-class PoolPlan:
-    """What a pool is made of, resolved against the data.
+class Answers:
+    """A frozen network's answers on any series.
 
-    Attributes:
-        window: w in steps.
-        limits: possible starts of each training series, (N,) int64, CPU.
-        size: P.
-        channels: number of channels to choose one from, or None to replace all.
-        seed: of the draws.
+    Args:
+        network: in eval mode.
     """
 
-    window: int
-    limits: Tensor
-    size: int
-    channels: int | None
-    seed: int
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
 
-    @classmethod
-    def of(cls, conf: SaliencyConf, train: TensorPart, channels: int) -> "PoolPlan":
-        """Resolve the ``saliency`` settings.
+    @torch.no_grad()
+    def logits(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (B, K) float32 of series (B, C, T)."""
+        return answers(self.network, TensorPart(x, x.new_zeros(len(x), dtype=torch.int64), lengths)).float()
 
-        Raises:
-            TsdistillError: a window that does not fit, or sizes below 1.
-        """
-        lengths = (
-            torch.full((len(train),), train.x.shape[2]) if train.lengths is None else train.lengths.cpu()
-        )
-        window = resolve_window(conf.window, int(lengths.min()))
-        limits = lengths - window + 1
-        size = int(limits.max()) if conf.pool_size is None else conf.pool_size
-        for name, value in (("pool_size", size), ("perturbations", conf.perturbations)):
-            if value < 1:
-                raise TsdistillError(f"saliency.{name}={value} should be 1 or more")
-        return cls(window, limits, size, channels if conf.per_channel else None, conf.pool_seed)
+
+def input_gradients(network: nn.Module, part: TensorPart) -> Tensor:
+    """Gradients of a frozen network's logits with respect to its input.
+
+    Args:
+        network: in eval mode.
+        part: N series.
+
+    Returns:
+        (N, K, C, T) float32, on the device of the series.
+    """
+    found = []
+    with torch.backends.cudnn.flags(
+        enabled=False
+    ):  # its recurrent kernels refuse a backward pass in eval mode
+        for batch in part.chunks(EVALUATION_BATCH):
+            x = batch.x.detach().clone().requires_grad_()
+            logits = answers(network, TensorPart(x, batch.y, batch.lengths)).float()
+            rows = [
+                torch.autograd.grad(logits[:, k].sum(), x, retain_graph=True)[0]
+                for k in range(logits.shape[1])
+            ]
+            found.append(torch.stack(rows, dim=1))
+    return torch.cat(found).float()
+
+
+def pool_key(teacher: str, plan: PoolPlan) -> str:
+    """Name of a teacher's pool."""
+    made_of = {"window": plan.window, "size": plan.size, "seed": plan.seed, "channels": plan.channels}
+    return key_of("pool", pool_facts(teacher, made_of))
 
 
 def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
     """The pool of perturbations with the teacher's logits on them, from its artefact or computed."""
     train = job.parts["train"]
     plan = PoolPlan.of(job.conf.saliency, train, job.dataset.channels)
-    facts = {"teacher": teacher.key, "window": plan.window, "size": plan.size, "seed": plan.seed}
-    key = key_of("pool", {**facts, "channels": plan.channels})
+    key = pool_key(teacher.key, plan)
     name = job.dataset.name
     return made_once(
         pool_folder(job.out, name, key),
@@ -192,42 +192,6 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     )
     write_pool(job.out, job.dataset.name, pool)
     return pool
-
-
-def pool_logits(
-    model: nn.Module, train: TensorPart, draws: Draws, references: References, window: int
-) -> Tensor:
-    """A frozen model's logits on every perturbation of a pool, a few series at a time.
-
-    Args:
-        model: in eval mode.
-        train: the series that are perturbed.
-        draws: (N, P).
-        references: the donors.
-        window: w in steps.
-
-    Returns:
-        (N, P, K) float32, on the CPU.
-    """
-    device, (N, P) = train.x.device, draws.starts.shape
-    columns = max(1, min(P, STEPS_AT_ONCE // train.x.shape[2]))
-    rows = max(1, STEPS_AT_ONCE // (train.x.shape[2] * P))
-    found: Tensor | None = None
-    for first in range(0, N, rows):
-        some = torch.arange(first, min(first + rows, N))
-        batch = train.rows(some.to(device))
-        for left in range(0, P, columns):
-            span = torch.arange(left, min(left + columns, P)).expand(len(some), -1)
-            taken = draws.take(some, span)
-            chosen = None if taken.channels is None else taken.channels.to(device)
-            taken = Draws(taken.starts.to(device), taken.references.to(device), chosen)
-            windows = cut_windows(taken, references, window)
-            answers = perturbed_logits(model, batch.x, windows, batch.lengths).cpu()
-            if found is None:
-                found = torch.empty(N, P, answers.shape[-1])
-            found[first : first + len(some), left : left + span.shape[1]] = answers
-    assert found is not None
-    return found
 
 
 def build_maps(job: Job, teacher: TeacherArtefact, pool: PoolArtefact) -> MapArtefact:

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -198,7 +199,26 @@ def batches(rows: int, size: int, generator: torch.Generator) -> list[Tensor]:
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
     """Forward passes in bfloat16 where that is asked for."""
+    if precision is Precision.bf16 and device.type == "cpu" and not _onednn_has_bf16():
+        return _without_onednn()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bf16)
+
+
+@cache
+def _onednn_has_bf16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """bfloat16 on a CPU without its instructions: oneDNN's recurrent kernels refuse it, PyTorch's do not."""
+    before = bool(torch._C._get_mkldnn_enabled())
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
 
 
 def check_settings(settings: TrainingConf) -> None:

@@ -1,0 +1,70 @@
+"""The groups ``teacher`` and ``student``: every file of ``model/`` in either role."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from tsdistill.config.resolve import conf_folder
+
+ROLES = ("teacher", "student")
+"""The groups that are made from ``model/``."""
+
+PROVIDER = "tsdistill model"
+"""By which what is stored here is told from what others store."""
+
+
+def register_models(folders: Iterable[Path]) -> None:
+    """Let every ``model/NAME.yaml`` be chosen as ``teacher=NAME`` and ``student=NAME``.
+
+    What an earlier call stored is dropped first. A name that has a file of its own in the group is left to
+    it: Hydra would otherwise take what is stored for that file's schema.
+
+    Args:
+        folders: folders of configs besides the package's own.
+    """
+    searched = (conf_folder(), *folders)
+    store = ConfigStore.instance()
+    for role in ROLES:
+        group = store.repo.setdefault(role, {})
+        for file, node in list(group.items()):
+            if getattr(node, "provider", None) == PROVIDER:
+                del group[file]
+        taken = {path.name for folder in searched for path in (folder / role).glob("*.yaml")} | set(group)
+        for name in {path.stem for folder in searched for path in (folder / "model").glob("*.yaml")}:
+            if f"{name}.yaml" not in taken:
+                node = {"defaults": [{"/model@model": name}, "_self_"], "name": name}
+                store.store(name=name, group=role, node=node, provider=PROVIDER)
+
+
+def config_folders(words: Sequence[str]) -> list[Path]:
+    """Folders of the user's own configs, from the words of a command.
+
+    Args:
+        words: overrides and flags, as given.
+
+    Returns:
+        The folders of ``--config-dir`` and of ``hydra.searchpath``, whether they are there or not.
+    """
+    found: list[str] = []
+    for before, word in pairwise(["", *words]):
+        key, equals, value = word.partition("=")
+        if before in ("--config-dir", "-cd"):
+            found.append(word)
+        elif key in ("--config-dir", "-cd") and equals:
+            found.append(value)
+        elif key.lstrip("+") == "hydra.searchpath":
+            found += _listed(word)
+    return [Path(place.removeprefix("file://")) for place in found if not place.startswith("pkg://")]
+
+
+def _listed(word: str) -> list[str]:
+    """The places that an override of ``hydra.searchpath`` lists; Hydra itself tells what is wrong with it."""
+    try:
+        value = OverridesParser.create().parse_override(word).value()
+    except HydraException:
+        return []
+    return [place for place in value if isinstance(place, str)] if isinstance(value, list) else []

@@ -1,0 +1,88 @@
+"""Pools of perturbations: what one is made of, and a frozen model's logits on all of it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tsdistill.config.schema import SaliencyConf
+from tsdistill.data.tensors import TensorPart
+from tsdistill.errors import TsdistillError
+from tsdistill.saliency.draws import Draws, References, cut_windows, resolve_window
+from tsdistill.saliency.source import perturbed_logits
+
+STEPS_AT_ONCE = 65_536
+"""Timesteps of perturbed series in one forward pass of the teacher: bounds the memory of its activations."""
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """What a pool is made of, resolved against the data.
+
+    Attributes:
+        window: w in steps.
+        limits: possible starts of each training series, (N,) int64, CPU.
+        size: P.
+        channels: number of channels to choose one from, or None to replace all.
+        seed: of the draws.
+    """
+
+    window: int
+    limits: Tensor
+    size: int
+    channels: int | None
+    seed: int
+
+    @classmethod
+    def of(cls, conf: SaliencyConf, train: TensorPart, channels: int) -> "PoolPlan":
+        """Resolve the ``saliency`` settings.
+
+        Raises:
+            TsdistillError: a window that does not fit, or sizes below 1.
+        """
+        lengths = (
+            torch.full((len(train),), train.x.shape[2]) if train.lengths is None else train.lengths.cpu()
+        )
+        window = resolve_window(conf.window, int(lengths.min()))
+        limits = lengths - window + 1
+        size = int(limits.max()) if conf.pool_size is None else conf.pool_size
+        for name, value in (("pool_size", size), ("perturbations", conf.perturbations)):
+            if value < 1:
+                raise TsdistillError(f"saliency.{name}={value} should be 1 or more")
+        return cls(window, limits, size, channels if conf.per_channel else None, conf.pool_seed)
+
+
+def pool_logits(
+    model: nn.Module, train: TensorPart, draws: Draws, references: References, window: int
+) -> Tensor:
+    """A frozen model's logits on every perturbation of a pool, a few series at a time.
+
+    Args:
+        model: in eval mode.
+        train: the series that are perturbed.
+        draws: (N, P).
+        references: the donors.
+        window: w in steps.
+
+    Returns:
+        (N, P, K) float32, on the CPU.
+    """
+    device, (N, P) = train.x.device, draws.starts.shape
+    columns = max(1, min(P, STEPS_AT_ONCE // train.x.shape[2]))
+    rows = max(1, STEPS_AT_ONCE // (train.x.shape[2] * P))
+    found: Tensor | None = None
+    for first in range(0, N, rows):
+        some = torch.arange(first, min(first + rows, N))
+        batch = train.rows(some.to(device))
+        for left in range(0, P, columns):
+            span = torch.arange(left, min(left + columns, P)).expand(len(some), -1)
+            taken = draws.take(some, span)
+            chosen = None if taken.channels is None else taken.channels.to(device)
+            taken = Draws(taken.starts.to(device), taken.references.to(device), chosen)
+            windows = cut_windows(taken, references, window)
+            answers = perturbed_logits(model, batch.x, windows, batch.lengths).cpu()
+            if found is None:
+                found = torch.empty(N, P, answers.shape[-1])
+            found[first : first + len(some), left : left + span.shape[1]] = answers
+    assert found is not None
+    return found
