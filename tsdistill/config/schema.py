@@ -182,7 +182,10 @@ class TeacherTaskConf(BaseConf):
 
 @dataclass
 class DistillConf(TeacherTaskConf):
-    """``tsdistill distill``: one student under one method; ``retrain`` replaces a record that is there."""
+    """``tsdistill distill``: one student under one method.
+
+    ``retrain`` replaces a record that is there; ``why`` runs nothing and tells whether there is one.
+    """
 
     student: StudentConf = field(default_factory=StudentConf)
     method: Any = MISSING
@@ -190,6 +193,7 @@ class DistillConf(TeacherTaskConf):
     seed: int = 0
     trial: int = 0
     retrain: bool = False
+    why: bool = False
 
 
 @dataclass

@@ -24,8 +24,10 @@ from tsdistill.models.build import count_parameters
 from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.session import Job, predict, prepare
 from tsdistill.runs.spec import RunSpec, failure_id, identity_of
+from tsdistill.runs.why import explain_run
 from tsdistill.saliency.pools import PoolPlan
 from tsdistill.store.environment import environment
+from tsdistill.store.keys import key_of
 from tsdistill.store.locks import locked
 from tsdistill.store.records import (
     RunRecord,
@@ -43,6 +45,7 @@ from tsdistill.teachers.teaching import (
     best_teacher,
     build_maps,
     build_pool,
+    facts_of,
     frozen_model,
     input_gradients,
     pool_key,
@@ -73,9 +76,12 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     """``tsdistill distill``: one student under one method, from its record or trained.
 
     Returns:
-        The run's result, as its record holds it.
+        The run's result, as its record holds it; nothing under ``why=true``.
     """
-    run = _Run.of(RunSpec.of(composed))
+    spec = RunSpec.of(composed)
+    if spec.conf.why:
+        return _explain(spec)
+    run = _Run.of(spec)
     job, name = run.job, run.job.dataset.name
     # Before any lock, so that finished runs can be read where nothing can be written.
     result, fresh = _stored(run), False
@@ -90,6 +96,20 @@ def distill(composed: DictConfig) -> dict[str, Any]:
         failed.unlink(missing_ok=True)
     say(f"{run.title}: {'' if fresh else 'already there, '}{_summary(result)}")
     return result
+
+
+def _explain(spec: RunSpec) -> dict[str, Any]:
+    """Tell whether a run is stored and, if not, what is new about it."""
+    job = prepare(spec.conf)
+    keys = [key_of("teacher", facts_of(job, seed)) for seed in spec.conf.teacher.seeds]
+    missing = [key for key in keys if not teacher_folder(job.out, job.dataset.name, key).is_dir()]
+    if missing:
+        say(f"{spec.title}: teacher {spec.conf.teacher.name} ({missing[0]}) is not stored")
+    teacher = best_teacher(job).key if not missing else keys[0]
+    run = _Keyed.of(spec, job, teacher)
+    for line in explain_run(job.out, job.dataset.name, run.id, run.facts):
+        say(f"{spec.title}: {line}")
+    return {}
 
 
 def record_failure(composed: DictConfig, error: str) -> None:
@@ -108,6 +128,22 @@ def record_failure(composed: DictConfig, error: str) -> None:
 
 
 @dataclass(frozen=True)
+class _Keyed:
+    """Facts and key of a run under a given teacher."""
+
+    facts: Mapping[str, Any]
+    id: str
+
+    @classmethod
+    def of(cls, spec: RunSpec, job: Job, teacher: str) -> "_Keyed":
+        saliency, pool = spec.conf.saliency, None
+        if "windows" in spec.needs and saliency.mode.value == "cached":
+            pool = pool_key(teacher, PoolPlan.of(saliency, job.parts["train"], job.dataset.channels))
+        facts = spec.facts(job.dataset.fingerprint, teacher, pool)
+        return cls(facts, spec.run_id(facts, teacher))
+
+
+@dataclass(frozen=True)
 class _Run:
     """A student to be: its specification, its job and teacher, and the facts and key of its record."""
 
@@ -123,15 +159,12 @@ class _Run:
         for training in (conf.training, conf.teacher.training):
             check_settings(training)
         job = prepare(conf)
-        plan = None
-        if "windows" in spec.needs:
-            plan = PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
+        if "windows" in spec.needs:  # refuse windows that do not fit before a teacher is trained
+            PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
         job.build(conf.student.model, "student.model")  # refuse a wrong student before a teacher is trained
         teacher = best_teacher(job)
-        cached = plan is not None and conf.saliency.mode.value == "cached"
-        pool = pool_key(teacher.key, plan) if cached and plan is not None else None
-        facts = spec.facts(job.dataset.fingerprint, teacher.key, pool)
-        return cls(spec, job, teacher, facts, spec.run_id(facts, teacher.key))
+        keyed = _Keyed.of(spec, job, teacher.key)
+        return cls(spec, job, teacher, keyed.facts, keyed.id)
 
     @property
     def conf(self) -> DistillConf:
