@@ -1,5 +1,20 @@
 """Knowledge distillation of time series classifiers, with temporal saliency at its heart."""
 
-__neutral__ = "names alone"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from tsdistill.report.frame import load_results
+
+__neutral__ = "names alone"
 __version__ = "0.1.0"
+__all__ = ["__version__", "load_results"]
+
+_PUBLIC = {"load_results": "tsdistill.report.frame"}
+"""Public names by module, imported on first use: pandas takes a second."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tsdistill' has no attribute '{name}'")
+    return getattr(import_module(_PUBLIC[name]), name)

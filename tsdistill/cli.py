@@ -22,6 +22,7 @@ commands:
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
   report          write tables from all stored runs
+  runs            list stored runs, show one whole, or compare two
   datasets        list the sets at hand, show one, or download a collection
 
 examples:
@@ -126,17 +127,20 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     """Write out what Hydra has no word for: collections in a sweep, the set to show, the runs to read."""
     if command == "datasets":
         return [
-            word if "=" in word or word.startswith("-") or before in VALUED_FLAGS else f"name={word}"
+            _as_text(word)
+            if "=" in word or word.startswith("-") or before in VALUED_FLAGS
+            else f"name={word}"
             for before, word in pairwise(["", *words])
         ]
     if command not in COMPOSING:
-        return [_restriction(word) for word in words]
+        return [_as_text(_restriction(word)) for word in words]
     for word in words:
         group, _, choice = word.partition("=")
         if group in ("method", "teacher", "student", "dataset") and choice.startswith("["):
             # Hydra would merge them all into one.
             several = choice.strip("[]").replace(" ", "")
             raise TsdistillError(f"{word}: a run has one {group}; sweep over several by -m {group}={several}")
+    words = [_as_text(word) if _is_plain_path(word) else word for word in words]
     if not any("@" in word for word in words):
         return list(words)
     from tsdistill.data.catalogue import expand_collections
@@ -144,6 +148,33 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     roots = [word.partition("=")[2] for word in words if word.startswith("data_root=")]
     root = roots[-1] if roots else os.environ.get("TSDISTILL_DATA")
     return expand_collections(words, Path(root) if root else None)
+
+
+TEXTS = ("out", "data_root", "where", "id", "sort", "input", "reference")
+"""Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
+
+
+def _is_plain_path(word: str) -> bool:
+    """Whether a word of a sweep sets one folder, rather than several or Hydra's own syntax."""
+    name, _, value = word.partition("=")
+    return name in ("out", "data_root") and not any(sign in value for sign in ",${}[]")
+
+
+def _as_text(word: str) -> str:
+    """Quote a text for Hydra's grammar, unless it is quoted already; expand ``~/`` of a path.
+
+    Raises:
+        TsdistillError: the output folder is empty.
+    """
+    name, equals, value = word.partition("=")
+    if name == "out" and equals and not value:
+        raise TsdistillError("out is empty; name a folder")
+    if not equals or name not in TEXTS or value == "null" or value[:1] in ("'", '"'):
+        return word
+    if value.startswith("~/"):
+        value = str(Path(value).expanduser())
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{name}='{escaped}'"
 
 
 def _restriction(word: str) -> str:
@@ -178,7 +209,7 @@ VALUED_FLAGS = (
 COMPOSING = ("train-teacher", "distill")
 """Commands that compose an experiment; the others read what these stored."""
 
-COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "datasets")
+COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "runs", "datasets")
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 
 

@@ -16,5 +16,6 @@ def run(composed: Any) -> None:
         filters,
         console,
         reference=composed.reference,
+        where=composed.where,
         figures=composed.figures,
     )

@@ -209,9 +209,30 @@ class OnlyConf:
     student: list[str] | None = None
 
 
+class Format(Enum):
+    """How ``tsdistill runs`` lists runs."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+@dataclass
+class RunsConf(BaseConf):
+    """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts."""
+
+    only: OnlyConf = field(default_factory=OnlyConf)
+    where: str | None = None
+    id: str | None = None
+    sort: str | None = None
+    format: Format = Format.table
+
+
 @dataclass
 class ReportConf(BaseConf):
     """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none)."""
+
+    where: str | None = None
 
     select: Selection = Selection.validation
     reference: str | None = None
@@ -229,6 +250,7 @@ class RestoreConf(BaseConf):
 
     data_root: str | None = None
     hardware: HardwareConf = field(default_factory=HardwareConf)
+    where: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
     allow_code: bool = False
 
@@ -283,6 +305,7 @@ COMMANDS = {
     "report": ReportConf,
     "evaluate": EvaluateConf,
     "explain": ExplainConf,
+    "runs": RunsConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

@@ -1,12 +1,13 @@
 """All of a report's content in one value, before anything is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report.aggregate import METRICS, TEACHERS, by_dataset, over_datasets
+from tsdistill.report.environments import mixed_environments
 from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
 from tsdistill.report.records import load_runs
 from tsdistill.report.selection import Select, Selection, select_trials
@@ -64,7 +65,11 @@ class Report:
 
 
 def assemble(
-    out: Path, select: Select, filters: Mapping[str, str | Sequence[str]], reference: str | None
+    out: Path,
+    select: Select,
+    filters: Mapping[str, str | Sequence[str]],
+    reference: str | None,
+    where: str | None = None,
 ) -> Report:
     """Read the records under ``out`` and work out everything that a report shows.
 
@@ -73,7 +78,7 @@ def assemble(
     """
     if select not in LABELS:
         raise TsdistillError(f"select={select}: choose from " + ", ".join(LABELS))
-    runs = load_runs(out, filters)
+    runs = load_runs(out, filters, where)
     if not (runs["status"] == "ok").any():
         said = runs["error"].iloc[0]
         raise TsdistillError(f"all {len(runs)} stored runs failed, nothing to report; the first said: {said}")
@@ -85,12 +90,15 @@ def assemble(
     tables: list[Table] = []
     for pair, found in statistics.items():
         for_terminal, for_files = _pair_tables(rows, means, pair, found, LABELS[select])
-        shown += for_terminal
-        tables += for_files
+        notes = _environment_notes(selection.runs, pair)
+        shown += [replace(table, notes=(*table.notes, *notes)) for table in for_terminal[:1]] + for_terminal[
+            1:
+        ]
+        tables += [replace(table, notes=(*table.notes, *notes)) for table in for_files]
     return Report(
         by=select,
         label=LABELS[select],
-        filters=filters,
+        filters=filters if where is None else {**filters, "where": where},
         runs=runs,
         selection=selection,
         rows=rows,
@@ -100,6 +108,12 @@ def assemble(
         tables=[*tables, choices_table(rows, LABELS[select])],
         failures=failures_table(runs),
     )
+
+
+def _environment_notes(runs: "pd.DataFrame", pair: Pair) -> tuple[str, ...]:
+    """What stands under a pair's tables if its runs were made in different environments."""
+    here = runs[(runs["teacher"] == pair[0]) & (runs["student"] == pair[1])]
+    return mixed_environments(here["folder"])
 
 
 def scores_of(rows: "pd.DataFrame", pair: Pair, metric: str) -> "pd.DataFrame":

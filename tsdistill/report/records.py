@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.store.records import iter_failures, iter_results, run_folder
+from tsdistill.store.where import Where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +37,15 @@ _ON_TEST = ("noise", "reasoning")
 """Blocks that ``tsdistill evaluate`` adds; like ``test`` they are measured on the test part."""
 
 
-def load_runs(out: Path, filters: Mapping[str, str | Sequence[str]]) -> "pd.DataFrame":
+def load_runs(
+    out: Path, filters: Mapping[str, str | Sequence[str]], where: str | None = None
+) -> "pd.DataFrame":
     """Gather the run records under a folder.
 
     Args:
         out: the folder that ``distill`` wrote into; it holds ``runs/``.
         filters: names to keep for any of ``FILTERS``, each a sequence or a comma-separated string.
+        where: a filter over anything stored, see ``tsdistill.store.where.Where``.
 
     Returns:
         One row a run, sorted by row, trial, seed and id. ``status`` is "ok" or "failed"; ``variant`` names
@@ -56,7 +60,8 @@ def load_runs(out: Path, filters: Mapping[str, str | Sequence[str]]) -> "pd.Data
     records = list(_stored(out))
     if not records:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
-    return frame_of_runs(_kept(records, filters))
+    kept = _kept(records, filters)
+    return frame_of_runs(kept if where is None else Where(where).kept(kept))
 
 
 def frame_of_runs(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

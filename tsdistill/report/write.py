@@ -45,6 +45,7 @@ def write_report(
     *,
     reference: str | None = None,
     figures: bool = True,
+    where: str | None = None,
 ) -> ReportResult:
     """Gather all stored runs, choose trials, and write and print tables, statistics and figures.
 
@@ -58,6 +59,7 @@ def write_report(
         console: where to print; nothing is printed without one.
         reference: the row that the others are tested against; by default ``tsd``, else the plain student.
         figures: whether to draw; the page is written either way.
+        where: a filter over stored runs, see ``tsdistill.store.where.Where``.
 
     Returns:
         What was written. The folder is ``out/report``, or ``out/report_test`` for ``select="test"``.
@@ -69,7 +71,7 @@ def write_report(
     from tsdistill.report.figures.draw import draw_all
     from tsdistill.report.html import to_html
 
-    report = assemble(Path(out), select, filters or {}, reference)
+    report = assemble(Path(out), select, filters or {}, reference, where)
     folder = Path(out) / ("report" if select == "validation" else "report_test")
     with _written_whole(folder) as new:
         notes = _write_frames(new, report)

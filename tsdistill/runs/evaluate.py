@@ -39,7 +39,7 @@ def evaluate(conf: EvaluateConf) -> None:
     Raises:
         TsdistillError: nothing is stored, or some runs could not be evaluated (the others were).
     """
-    results = stored_runs(Path(conf.out), conf.only)
+    results = stored_runs(Path(conf.out), conf.only, conf.where)
     look = cache(partial(reseeded_teachers, Path(conf.out)))
     reseeded = [look(result["dataset"], result["teacher_id"]) for result in results]
     pairs = zip(results, reseeded, strict=True)

@@ -40,7 +40,7 @@ def explain(conf: ExplainConf) -> list[Path]:
     for key in ("samples", "series"):
         if getattr(conf, key) < 1:
             raise TsdistillError(f"{key}={getattr(conf, key)} should be 1 or more")
-    results = stored_runs(Path(conf.out), conf.only)
+    results = stored_runs(Path(conf.out), conf.only, conf.where)
     datasets = list(dict.fromkeys(result["dataset"] for result in results))
     if conf.input and len(datasets) > 1:
         raise TsdistillError(f"input: name the one dataset whose models shall look: {', '.join(datasets)}")

@@ -18,13 +18,14 @@ from tsdistill.runs.session import Job, prepare
 from tsdistill.store.formats import from_yaml
 from tsdistill.store.records import RunRecord, iter_results, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
+from tsdistill.store.where import Where
 from tsdistill.teachers.teaching import frozen_model
 
 TOLERANCE = 0.01
 """How far a restored student's logits may lie from the stored ones, against their largest: devices differ."""
 
 
-def stored_runs(out: Path, only: OnlyConf) -> list[dict[str, Any]]:
+def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dict[str, Any]]:
     """Results of the stored runs of the given names, by dataset, teacher and id.
 
     Raises:
@@ -42,6 +43,8 @@ def stored_runs(out: Path, only: OnlyConf) -> list[dict[str, Any]]:
         found = [result for result in found if not wanted or result[key] in wanted]
     if not found:
         raise TsdistillError("no stored run has all these names together: loosen one of them")
+    if where is not None:
+        found = [dict(result) for result in Where(where).kept(found)]
     return sorted(found, key=lambda result: (result["dataset"], result["teacher_id"], result["id"]))
 
 

@@ -1,0 +1,57 @@
+"""Stored runs as one tidy frame."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tsdistill.errors import TsdistillError
+from tsdistill.store.formats import read_json
+from tsdistill.store.records import iter_failures, iter_results, run_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load_results(out: str | Path = "tsdistill-out") -> "pd.DataFrame":
+    """Read the stored runs as a frame, one row per run, failed runs included.
+
+    Args:
+        out: the output folder of ``tsdistill distill``.
+
+    Returns:
+        Columns ``id``, ``dataset``, ``method``, ``teacher``, ``student``, ``seed``, ``trial``, ``status``,
+        ``flags``, ``error``; settings under their own names (``saliency.window``); metrics as ``test.*``,
+        ``validation.*`` and so on; ``cost.*``, ``training.*``, ``timing.*`` and ``environment.*``.
+
+    Raises:
+        TsdistillError: nothing is stored there.
+    """
+    import pandas as pd
+
+    rows = [_row(result, _environment(Path(out), result)) for result in iter_results(Path(out))]
+    rows += [_row(failure, {}) for failure in iter_failures(Path(out))]
+    if not rows:
+        raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
+    return pd.DataFrame(rows)
+
+
+def _environment(out: Path, result: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return read_json(run_folder(out, result["dataset"], result["id"]) / "environment.json")
+    except (OSError, ValueError):
+        return {}
+
+
+def _row(result: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
+    row = dict(_leaves({key: value for key, value in result.items() if key != "settings"}, ""))
+    row.update(result["settings"])
+    row.update({f"environment.{name}": value for name, value in environment.items()})
+    return row
+
+
+def _leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
