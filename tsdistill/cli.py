@@ -150,14 +150,17 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     return expand_collections(words, Path(root) if root else None)
 
 
-TEXTS = ("out", "data_root", "where", "id", "sort", "input", "reference")
+TEXTS = (
+    *("out", "data_root", "where", "id", "sort", "input", "reference"),
+    *("name", "collection", "download"),
+)
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
 
 def _is_plain_path(word: str) -> bool:
     """Whether a word of a sweep sets one folder, rather than several or Hydra's own syntax."""
     name, _, value = word.partition("=")
-    return name in ("out", "data_root") and not any(sign in value for sign in ",${}[]")
+    return name in ("out", "data_root") and not any(sign in value for sign in ",${}[]()")
 
 
 def _as_text(word: str) -> str:
@@ -173,8 +176,9 @@ def _as_text(word: str) -> str:
         return word
     if value.startswith("~/"):
         value = str(Path(value).expanduser())
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{name}='{escaped}'"
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return f"{name}={QuotedString(value, Quote.single).with_quotes()}"
 
 
 def _restriction(word: str) -> str:

@@ -16,7 +16,7 @@ from tsdistill.store.records import write_failure, write_run
 def add(out: Path, run_id: str, method: str, seed: int, accuracy: float) -> None:
     identity = {"dataset": "GunPoint", "method": method, "teacher": "fcn", "student": "lstm_8", "seed": seed}
     block = {"average_precision": accuracy, "accuracy": accuracy, "agreement": 0.5}
-    settings = {"method.lam": seed / 10, "saliency.window": 10}
+    settings = {"method.lam": seed / 10, "saliency.window": 10, "training.epochs": 400}
     result = {"id": run_id, **identity, "trial": 0, "settings": settings, "grid_keys": [], "flags": []}
     result |= {"validation": None, "test": block, "teacher_id": "t", "teacher_test": block}
     result |= {"teacher_validation": None, "cost": {"parameters": 370}, "training": {"epochs": 2}}
@@ -62,10 +62,12 @@ def test_runs_are_listed_filtered_and_sorted(out: Path, capsys: pytest.CaptureFi
 
 
 def test_for_programs_runs_are_json_or_csv(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(told(capsys, f"out={out}", "format=json", "where=method=tsd"))["runs"]
+    found = json.loads(told(capsys, f"out={out}", "format=json", "where=method=tsd"))
     assert [run["id"] for run in found] == ["ab12", "ab34"]
     lines = told(capsys, f"out={out}", "format=csv", "where=method=tsd").splitlines()
-    assert len(lines) == 3 and lines[0].startswith("schema,status,id,")
+    lines = told(capsys, f"out={out}", "format=csv", "where=method=tsd", "sort=test.accuracy").splitlines()
+    assert [line.split(",")[lines[0].split(",").index("id")] for line in lines[1:]] == ["ab34", "ab12"]
+    assert lines[0].startswith("error,schema,status,id,")
 
 
 def test_one_run_is_shown_whole_and_two_are_compared(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +88,7 @@ def test_one_run_is_shown_whole_and_two_are_compared(out: Path, capsys: pytest.C
         ("sort=accuracy", "no stored run has 'accuracy'"),
         ("where=sede=1", "did you mean 'seed'?"),
         ("out=", "out is empty; name a folder"),
+        ("+wher=x", "wher: there is no such setting; did you mean 'where'?"),
     ],
 )
 def test_wrong_words_get_one_line(
@@ -101,12 +104,16 @@ def test_a_home_folder_is_found(
 ) -> None:
     monkeypatch.setitem(os.environ, "HOME", str(out.parent))
     assert "3 runs" in told(capsys, "out=~/my runs")
+    out.rename(out.with_name("a\\b's"))
+    assert "3 runs" in told(capsys, "out=a\\b's")
 
 
 def test_results_come_as_one_frame(out: Path) -> None:
     frame = tsdistill.load_results(out).set_index("id")
     assert len(frame) == 4 and frame.loc["ab34", "test.accuracy"] == 0.25
     assert frame.loc["ab12", "environment.torch"] == "2.1" and frame.loc["ab12", "method.lam"] == 0.1
+    assert frame.loc["ab12", "trained.epochs"] == 2 and frame.loc["ab12", "training.epochs"] == 400
+    assert "validation" not in frame and frame.loc["ff", "flags"] == [] and frame.loc["ab12", "error"] == ""
     assert frame.loc["ff", "status"] == "failed" and frame.loc["ff", "error"] == "boom"
     with pytest.raises(TsdistillError, match="no run records under"):
         tsdistill.load_results(out / "none")

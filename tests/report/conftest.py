@@ -36,7 +36,7 @@ def make_record(
     if validation_ap is not None:
         validation = performance | {"average_precision": validation_ap, "nll": validation_nll}
     return {
-        "schema": 1,
+        "schema": 2,
         "status": "ok",
         "id": hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16],
         "dataset": dataset,

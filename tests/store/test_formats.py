@@ -119,3 +119,17 @@ def test_tensors_may_be_read_by_whom_the_umask_lets(tmp_path):
     save_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(1)})
     (tmp_path / "plain").write_text("")
     assert (tmp_path / "t.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dataset: '${oc.create:{_target_: pathlib.Path.write_text}}'\n",
+        "a: '${oc.env:HOME}'\n",
+        "a: {b: [1, '${a}']}\n",
+        'a: "\\x24{oc.env:HOME}"\n',
+    ],
+)
+def test_a_stored_config_with_an_interpolation_is_refused(text):
+    with pytest.raises(ValueError, match="interpolation"):
+        from_yaml(text)

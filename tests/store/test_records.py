@@ -65,7 +65,7 @@ def test_record_round_trip(tmp_path):
     ]
     found = read_run(tmp_path, "GunPoint", "ab12")
     assert found is not None
-    assert (found.result["schema"], found.result["status"], found.result["seed"]) == (1, "ok", 0)
+    assert (found.result["schema"], found.result["status"], found.result["seed"]) == (2, "ok", 0)
     assert found.result["validation"] is None and math.isnan(found.result["test"]["roc_auc"])
     assert found.result["settings"] == RESULT["settings"]
     assert found.curve[0] == {"stage": "train", "epoch": 1, "name": "loss", "value": 0.1 + 0.2}

@@ -12,7 +12,8 @@ RUNS = [
     {"id": "b2", "dataset": "GunPoint", "method": "tsd", "seed": 24, "trial": 0, "flags": ["collapsed"],
      "settings": {"method.lam": 1, "saliency.window": 10}, "test": {"accuracy": 0.9}},
     {"id": "12e5", "dataset": "GunPoint", "method": "tsd_kd", "seed": 1, "trial": 2, "flags": [],
-     "settings": {"method.lam": 10, "hardware.compile": True}, "test": {"accuracy": 0.7}},
+     "settings": {"method.lam": 10, "hardware.compile": True}, "training": {"epochs": 9},
+     "test": {"accuracy": float("nan")}},
 ]  # fmt: skip
 
 
@@ -36,6 +37,8 @@ RUNS = [
         ("hardware.compile=true", ["12e5"]),
         ("training.scheduler=null", ["a1"]),
         ("flags=collapsed", ["b2"]),
+        ("test.accuracy=null", ["12e5"]),
+        ("trained.epochs>5", ["12e5"]),
         ("id='12e5'", ["12e5"]),
         ('dataset="CBF"', ["a1"]),
     ],
@@ -50,6 +53,7 @@ def test_a_filter_keeps_what_it_says(text, kept):
         ("sede=1", "no stored run has 'sede'; did you mean 'seed'?"),
         ("seed", "is expected after 'seed'"),
         ("seed=", "a value is expected after 'seed ='"),
+        ("seed=<", "a value is expected after 'seed ='"),
         ("seed=1 method=kd", "'and' or 'or' is expected after 'seed = 1'"),
         ("(seed=1", "')' is expected"),
         ("seed<x", "seed is compared by size with 'x', which is not a number"),

@@ -24,6 +24,9 @@ def run(composed: Any) -> None:
     """List, show or compare stored runs."""
     from omegaconf import OmegaConf
 
+    from tsdistill.config.resolve import check_keys
+
+    check_keys(composed)
     settings: Any = OmegaConf.to_object(composed)
     show_runs(settings)
 
@@ -64,13 +67,13 @@ def _sorted(results: Sequence[dict[str, Any]], by: str | None) -> list[dict[str,
 
 def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]]) -> None:
     if conf.format.value == "json":
-        print(to_json({"runs": results}), end="")
+        print(to_json(results), end="")
         return
     if conf.format.value == "csv":
         from tsdistill.report.frame import load_results
 
-        frame = load_results(out)
-        print(frame[frame["id"].isin([r["id"] for r in results])].to_csv(index=False), end="")
+        frame = load_results(out).set_index("id", drop=False)
+        print(frame.loc[[result["id"] for result in results]].to_csv(index=False), end="")
         return
     console.print(_table(results))
     failed = sum(1 for _ in iter_failures(out))
@@ -80,8 +83,9 @@ def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]]) -> None:
 def _table(results: Sequence[Mapping[str, Any]]) -> Table:
     digits = _digits([str(result["id"]) for result in results])
     table = Table(box=None, pad_edge=False)
-    for head in ("id", "data set", "method", "teacher", "student"):
-        table.add_column(head, overflow="fold")
+    table.add_column("id", no_wrap=True)
+    for head in ("data set", "method", "teacher", "student"):
+        table.add_column(head, overflow="fold", min_width=6)
     for head in ("seed", "trial", "AP", "acc.", "agree", "flags"):
         table.add_column(head, justify="left" if head == "flags" else "right")
     for result in results:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +99,17 @@ class StageTask(nn.Module):
             statistics,
             epochs,
         )
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Put weights and buffers back; a term's buffer (a memory bank) may have grown meanwhile."""
+        for name, buffer in list(self.terms.named_buffers(prefix="terms")):
+            stored = state_dict.get(name)
+            if stored is not None and stored.shape != buffer.shape:
+                owner, _, key = name.rpartition(".")
+                setattr(self.get_submodule(owner), key, torch.empty_like(stored))
+        return super().load_state_dict(state_dict, strict, assign)
 
     def step(self, rows: Tensor, epoch: int) -> dict[str, Tensor]:
         """Loss of one batch.

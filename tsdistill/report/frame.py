@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tsdistill.errors import TsdistillError
 from tsdistill.store.formats import read_json
 from tsdistill.store.records import iter_failures, iter_results, run_folder
+from tsdistill.store.where import BLOCKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,8 @@ def load_results(out: str | Path = "tsdistill-out") -> "pd.DataFrame":
     Returns:
         Columns ``id``, ``dataset``, ``method``, ``teacher``, ``student``, ``seed``, ``trial``, ``status``,
         ``flags``, ``error``; settings under their own names (``saliency.window``); metrics as ``test.*``,
-        ``validation.*`` and so on; ``cost.*``, ``training.*``, ``timing.*`` and ``environment.*``.
+        ``validation.*`` and so on; ``cost.*``, ``trained.*`` (how training went), ``timing.*``,
+        ``environment.*``.
 
     Raises:
         TsdistillError: nothing is stored there.
@@ -29,10 +31,10 @@ def load_results(out: str | Path = "tsdistill-out") -> "pd.DataFrame":
     import pandas as pd
 
     rows = [_row(result, _environment(Path(out), result)) for result in iter_results(Path(out))]
-    rows += [_row(failure, {}) for failure in iter_failures(Path(out))]
+    rows += [{"flags": [], **_row(failure, {})} for failure in iter_failures(Path(out))]
     if not rows:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
-    return pd.DataFrame(rows)
+    return pd.DataFrame([{"error": "", **row} for row in rows])
 
 
 def _environment(out: Path, result: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -43,7 +45,8 @@ def _environment(out: Path, result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _row(result: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
-    row = dict(_leaves({key: value for key, value in result.items() if key != "settings"}, ""))
+    kept = {BLOCKS.get(key, key): value for key, value in result.items() if key != "settings"}
+    row = dict(_leaves({key: value for key, value in kept.items() if value is not None}, ""))
     row.update(result["settings"])
     row.update({f"environment.{name}": value for name, value in environment.items()})
     return row

@@ -24,6 +24,7 @@ from tsdistill.evaluation.noise import substitution_under_noise
 from tsdistill.evaluation.predict import Predict, predictor
 from tsdistill.evaluation.reasoning import faithfulness, map_agreement
 from tsdistill.runs.maps import Maps, MapSettings, Sample, all_maps, draw_sample, teacher_maps
+from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
 from tsdistill.store.locks import locked
 from tsdistill.store.records import RunRecord, rewrite_run, run_folder
@@ -105,7 +106,8 @@ def _missing(conf: EvaluateConf, result: Mapping[str, Any], reseeded: Sequence[s
         return (result.get(block) or {}).get("settings")
 
     there = {
-        MetricGroup.performance: set(performance.METRICS) <= set(result["test"]),
+        MetricGroup.performance: set(performance.METRICS) <= set(result["test"])
+        and result.get("metric_code") == metric_code(),
         MetricGroup.substitution: set(substitution.METRICS) <= set(result["test"])
         and made_by("noise") == noise_settings(conf)
         and made_by("reseeded") == _teachers(reseeded),
@@ -224,11 +226,8 @@ def _evaluate_run(conf: EvaluateConf, stage: _Stage, listed: Mapping[str, Any]) 
 
 
 def _add_performance(result: dict[str, Any], record: RunRecord) -> None:
-    """Performance anew, from the stored logits."""
-    for part in ("validation", "test"):
-        if result[part] is not None:
-            found = performance.performance(record.logits[part].numpy(), record.logits[f"y_{part}"].numpy())
-            result[part] = {**result[part], **found}
+    """Performance and substitution anew, from the stored logits."""
+    result.update(measured_anew(record))
 
 
 def _add_substitution(result: dict[str, Any], record: RunRecord, stage: _Stage, student: nn.Module) -> None:

@@ -90,7 +90,7 @@ def restore_scene(
     Raises:
         TsdistillError: the teacher is gone, the data have changed, or the record names foreign code.
     """
-    conf, name = from_yaml(record.config_yaml), record.result["dataset"]
+    conf, name = _config_of(record), record.result["dataset"]
     if not allow_code:
         for path, node in (
             ("dataset", conf["dataset"]),
@@ -124,7 +124,7 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
     Raises:
         TsdistillError: weights that do not fit, or logits that are not the stored ones.
     """
-    conf = from_yaml(record.config_yaml)
+    conf = _config_of(record)
     student = scene.job.build(conf["student"]["model"], "student.model")
     try:
         student.load_state_dict(record.weights)
@@ -155,6 +155,18 @@ def read_whole(out: Path, result: Mapping[str, Any]) -> RunRecord:
     if record is None:
         raise TsdistillError(f"run {result['id']} of {result['dataset']} is broken; distil it anew")
     return record
+
+
+def _config_of(record: RunRecord) -> dict[str, Any]:
+    """The config that a record was made with, as plain data.
+
+    Raises:
+        TsdistillError: it is malformed, or holds what no stored config has.
+    """
+    try:
+        return from_yaml(record.config_yaml)
+    except ValueError as error:
+        raise TsdistillError(f"run {record.result['id']}: {error}; distil it again") from error
 
 
 def refuse_foreign(node: object, path: str) -> None:

@@ -69,7 +69,7 @@ def from_yaml(text: str) -> dict[str, Any]:
     """Read a config as plain dicts, lists and scalars: nothing in it is instantiated or interpolated.
 
     Raises:
-        ValueError: it is malformed, or no mapping.
+        ValueError: it is malformed, no mapping, or holds an interpolation.
     """
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -82,7 +82,17 @@ def from_yaml(text: str) -> dict[str, Any]:
     if not isinstance(config, DictConfig):
         raise ValueError("config is no mapping")
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
+    if _interpolates(plain):  # configs are stored resolved; an interpolation could build anything
+        raise ValueError("config holds an interpolation (${...}), which no stored config has")
     return plain
+
+
+def _interpolates(node: object) -> bool:
+    if isinstance(node, dict):
+        return any(_interpolates(inner) for pair in node.items() for inner in pair)
+    if isinstance(node, list):
+        return any(map(_interpolates, node))
+    return isinstance(node, str) and "${" in node
 
 
 def save_tensors(path: Path, tensors: "Tensors") -> None:

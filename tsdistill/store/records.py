@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from tsdistill.store.formats import Tensors
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of a record; those of an older version are left out, and named."""
 CURVE_COLUMNS = ("stage", "epoch", "name", "value")
 METRIC_BLOCKS = (
     "validation",

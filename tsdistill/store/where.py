@@ -12,7 +12,19 @@ Result = Mapping[str, Any]
 Predicate = Callable[[Result], bool]
 
 IDENTITY = ("id", "dataset", "method", "teacher", "student", "seed", "trial", "status", "flags")
-_BLOCKS = ("test", "validation", "teacher_test", "teacher_validation", "cost", "training", "timing", "data")
+_MEASURED = (
+    "test",
+    "validation",
+    "teacher_test",
+    "teacher_validation",
+    "noise",
+    "reasoning",
+    "reseeded",
+    "cost",
+)
+BLOCKS = {"training": "trained"}
+"""Blocks of a result that have another name here, since a setting has theirs."""
+_BLOCKS = {name: name for name in (*_MEASURED, "timing", "data")} | {new: old for old, new in BLOCKS.items()}
 _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -23,6 +35,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<sign><=|>=|!=|==|=|<|>|\(|\)|,)|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\""
     r"|(?P<word>[^\s<>=!(),'\"]+))"
 )
+_SIGNS = {(sign, True) for sign in ("(", ")", ",", "=", "==", "!=", *_COMPARED)}
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _MISSING = object()
 
@@ -118,7 +131,7 @@ class Where:
         return False
 
     def _value(self, wanted: str) -> str:
-        if self._at == len(self._tokens) or self._tokens[self._at][0] in ("(", ")", ","):
+        if self._at == len(self._tokens) or self._tokens[self._at] in _SIGNS:
             raise self._wrong(wanted)
         self._at += 1
         return self._tokens[self._at - 1][0]
@@ -148,7 +161,7 @@ def value_of(result: Result, name: str) -> Any:
     if name in result.get("settings", {}):
         return result["settings"][name]
     block, _, key = name.partition(".")
-    return (result.get(block) or {}).get(key, _MISSING) if block in _BLOCKS else _MISSING
+    return (result.get(_BLOCKS[block]) or {}).get(key, _MISSING) if block in _BLOCKS else _MISSING
 
 
 def names_of(results: Iterable[Result]) -> set[str]:
@@ -156,7 +169,7 @@ def names_of(results: Iterable[Result]) -> set[str]:
     names = set(IDENTITY)
     for result in results:
         names.update(result.get("settings", {}))
-        names.update(f"{block}.{key}" for block in _BLOCKS for key in (result.get(block) or {}))
+        names.update(f"{new}.{key}" for new, old in _BLOCKS.items() for key in (result.get(old) or {}))
     return names
 
 
@@ -175,6 +188,8 @@ def _ordered(name: str, compare: Callable[[Any, Any], bool], text: str) -> Predi
 def _equal(found: Any, text: str) -> bool:
     if isinstance(found, list | tuple):
         return any(_equal(each, text) for each in found)
+    if isinstance(found, float) and found != found:  # an undefined metric, null on disk
+        found = None
     if isinstance(found, bool) or found is None:
         return text in _CONSTANTS and found is _CONSTANTS[text]
     if isinstance(found, int | float):

@@ -1,0 +1,158 @@
+"""Our own models and terms pass the checks, and what is wrong is named in one line."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tsdistill.cli import run
+from tsdistill.methods.base import LossTerm
+from tsdistill.methods.ce import CrossEntropy
+from tsdistill.methods.fitnets import Hint
+from tsdistill.methods.kd import KnowledgeDistillation
+from tsdistill.methods.kd_perturbed import PerturbedKnowledgeDistillation
+from tsdistill.methods.shuffled import ShuffledSaliency
+from tsdistill.methods.tsd import TemporalSaliency
+from tsdistill.models.fcn import FCN
+from tsdistill.models.inception import Inception
+from tsdistill.models.recurrent import GRU, LSTM
+from tsdistill.models.resnet import ResNet
+from tsdistill.testing import check_loss_term, check_model
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TERMS = [
+    *(CrossEntropy, Hint, KnowledgeDistillation, PerturbedKnowledgeDistillation),
+    *(ShuffledSaliency, TemporalSaliency),
+]
+MODELS = {
+    "lstm": lambda c, k: LSTM(c, k, hidden=5, layers=2),
+    "gru": lambda c, k: GRU(c, k, hidden=5, layers=1),
+    "fcn": lambda c, k: FCN(c, k, filters=(4, 5, 4), kernels=(3, 3, 3)),
+    "resnet": lambda c, k: ResNet(c, k, filters=[4, 5], kernels=[3, 3, 3]),
+    "inception": lambda c, k: Inception(c, k, filters=3, depth=3, bottleneck=3, kernels=[5, 3]),
+}
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_our_terms_pass(term):
+    check_loss_term(term)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_our_models_pass(name):
+    check_model(MODELS[name])
+
+
+class Net(nn.Module):
+    def __init__(self, in_channels, n_classes):
+        super().__init__()
+        self.head = nn.Linear(in_channels, n_classes)
+
+    def forward(self, x):
+        return self.head(x.mean(-1))
+
+
+class Transposed(Net):
+    def forward(self, x):
+        return super().forward(x).T
+
+
+class Unused(Net):
+    def __init__(self, in_channels, n_classes):
+        super().__init__(in_channels, n_classes)
+        self.spare = nn.Linear(2, 2)
+
+
+class Mixed(Net):
+    def forward(self, x):
+        return super().forward(x - x.mean(0))
+
+
+class Hidden(Net):
+    def __init__(self, in_channels, n_classes):
+        super().__init__(in_channels, n_classes)
+        self.secret = torch.randn(n_classes)
+
+    def forward(self, x):
+        return super().forward(x) + self.secret
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (Transposed, "logits have shape (3, 6), not (B, K) = (6, 3)"),
+        (Unused, "parameters that get no gradient: spare.weight, spare.bias"),
+        (Mixed, "a series' logits depend on its batch"),
+        (Hidden, "some state is not in it"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_named(model, told):
+    with pytest.raises(AssertionError) as error:
+        check_model(model)
+    assert told in str(error.value).splitlines()[0]
+
+
+class Vector(LossTerm):
+    def forward(self, step):
+        return step.student.logits.sum(dim=1)
+
+
+class Apart(LossTerm):
+    def forward(self, step):
+        return step.x.square().mean()
+
+
+class Counting(LossTerm):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, step):
+        self.count += 1
+        return step.student.logits.square().mean()
+
+
+class Rising(LossTerm):
+    def forward(self, step):
+        return step.student.logits.square().mean() + step.epoch
+
+
+@pytest.mark.parametrize(
+    ("term", "told"),
+    [
+        (Vector, "it must be a scalar"),
+        (Apart, "the loss does not depend on the student"),
+        (Counting, "validation changes the term's state"),
+        (Rising, "do not lower the loss"),
+    ],
+)
+def test_what_is_wrong_with_a_term_is_named(term, told):
+    with pytest.raises(AssertionError) as error:
+        check_loss_term(term)
+    assert told in str(error.value).splitlines()[0]
+
+
+@pytest.fixture
+def examples(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    yield
+    for name in ("own_loss", "own_model"):
+        sys.modules.pop(name, None)
+
+
+def test_a_strangers_model_and_term_pass_and_train(examples, tmp_path, capsys):
+    from own_loss import Relations
+    from own_model import Pooled
+
+    check_model(Pooled)
+    check_loss_term(Relations)
+    words = [
+        *(f"--config-dir={EXAMPLES / 'conf'}", "method=relations", "dataset.name=UnitTest", "hardware=cpu"),
+        *("student=custom", "student.name=pooled", "student.model._target_=own_model.Pooled"),
+        *("teacher=fcn_8", "training.epochs=2", "teacher.training.epochs=2", f"out={tmp_path}"),
+    ]
+    assert run("distill", words) == 0
+    [record] = tmp_path.glob("runs/UnitTest/*/terms.safetensors")
+    assert record.stat().st_size > 0
