@@ -19,8 +19,8 @@ from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import TeacherTaskConf, register
 from tsdistill.console import say
 from tsdistill.runs.session import prepare
+from tsdistill.runs.teaching import best_teacher
 from tsdistill.store.environment import environment
-from tsdistill.teachers.teaching import best_teacher
 
 DATASETS = ("ItalyPowerDemand", "CBF", "GunPoint", "ECG200")
 MODELS = ("fcn", "resnet", "inception")

@@ -1,4 +1,4 @@
-"""What is told to whoever is watching: progress bars on a terminal, plain lines elsewhere."""
+"""Console output: progress bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What the user is told when something is wrong: one or two lines, never a traceback."""
+"""Error messages for users: one or two lines, never a traceback."""
 
 import errno
 from collections.abc import Iterable

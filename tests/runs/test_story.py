@@ -24,10 +24,10 @@ from tsdistill.report.records import load_runs
 from tsdistill.report.write import write_report
 from tsdistill.runs import story, sweep
 from tsdistill.runs.spec import RunSpec
+from tsdistill.runs.teaching import facts_of
 from tsdistill.store.keys import key_of
 from tsdistill.store.records import iter_failures, iter_results, read_run
 from tsdistill.store.teachers import read_pool, read_teacher
-from tsdistill.teachers.teaching import facts_of
 
 TINY = (
     "dataset.name=UnitTest",

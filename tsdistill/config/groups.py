@@ -14,7 +14,7 @@ ROLES = ("teacher", "student")
 """The groups that are made from ``model/``."""
 
 PROVIDER = "tsdistill model"
-"""By which what is stored here is told from what others store."""
+"""Marks the nodes that this module has stored."""
 
 
 def register_models(folders: Iterable[Path]) -> None:

@@ -184,7 +184,7 @@ class TeacherTaskConf(BaseConf):
 class DistillConf(TeacherTaskConf):
     """``tsdistill distill``: one student under one method.
 
-    ``retrain`` replaces a record that is there; ``why`` runs nothing and tells whether there is one.
+    ``retrain`` replaces a record that is there; ``why`` runs nothing and says whether there is one.
     """
 
     student: StudentConf = field(default_factory=StudentConf)
@@ -242,7 +242,7 @@ class ReportConf(BaseConf):
 
 @dataclass
 class RestoreConf(BaseConf):
-    """What every command takes that brings stored runs back to life.
+    """What every command takes that restores stored runs.
 
     ``allow_code`` builds models and readers from outside of this package that a record names; without it
     such a record is refused, since it may come from anywhere.

@@ -1,4 +1,4 @@
-"""Stored runs brought back to life, from their records alone: the dataset, the teacher, the student."""
+"""Restoring stored runs from their records alone: the dataset, the teacher, the student."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.evaluation.predict import predict
 from tsdistill.runs.session import Job, prepare
+from tsdistill.runs.teaching import frozen_model
 from tsdistill.store.formats import from_yaml
 from tsdistill.store.records import RunRecord, iter_results, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
 from tsdistill.store.where import Where
-from tsdistill.teachers.teaching import frozen_model
 
 TOLERANCE = 0.01
 """How far a restored student's logits may lie from the stored ones, against their largest: devices differ."""

@@ -166,8 +166,14 @@ class RunSpec:
             "pool": pool,
             "precision": conf.hardware.precision.value,
             "seed": conf.seed,
-            "code": _code(STUDENT_CODE, model, training, stages),
+            "code": _code((*STUDENT_CODE, *self._asked_code), model, training, stages),
         }
+
+    @property
+    def _asked_code(self) -> tuple[str, ...]:
+        """The code behind what a term asks a teacher for anew."""
+        asked = self.needs & {"teacher_answers", "teacher_gradients"}
+        return ("tsdistill.teachers.network",) if asked else ()
 
     def _stage_facts(self, name: str, node: Mapping[str, Any]) -> Facts:
         """A stage with the defaults of its terms; what it takes from ``training`` is written out."""

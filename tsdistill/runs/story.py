@@ -24,6 +24,15 @@ from tsdistill.models.build import count_parameters
 from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.session import Job, predict, prepare
 from tsdistill.runs.spec import RunSpec, failure_id, identity_of
+from tsdistill.runs.teaching import (
+    best_teacher,
+    build_maps,
+    build_pool,
+    facts_of,
+    frozen_model,
+    pool_key,
+    window_source,
+)
 from tsdistill.runs.why import explain_run
 from tsdistill.saliency.pools import PoolPlan
 from tsdistill.store.environment import environment
@@ -40,17 +49,7 @@ from tsdistill.store.records import (
     write_run,
 )
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
-from tsdistill.teachers.teaching import (
-    Answers,
-    best_teacher,
-    build_maps,
-    build_pool,
-    facts_of,
-    frozen_model,
-    input_gradients,
-    pool_key,
-    window_source,
-)
+from tsdistill.teachers.network import Answers, input_gradients
 from tsdistill.training.loop import FitResult, check_settings
 from tsdistill.training.seeds import generator_of
 

@@ -1,4 +1,4 @@
-"""A sweep's jobs: a failed one is written down and the rest goes on; the sum is told at the end."""
+"""A sweep's jobs: a failed one is recorded, the others go on, and a summary is printed at the end."""
 
 import json
 import math

@@ -1,1 +1,1 @@
-"""Whoever can teach: the protocol, one file a kind, and what a teacher leaves for its students."""
+"""Teachers as the methods see them: answers on any series, and input gradients."""

@@ -15,7 +15,7 @@ from tsdistill.models.fcn import FCN
 from tsdistill.saliency.draws import References, draw_pool
 from tsdistill.saliency.pools import pool_logits
 from tsdistill.saliency.source import CachedWindows
-from tsdistill.teachers.teaching import Answers, input_gradients
+from tsdistill.teachers.network import Answers, input_gradients
 from tsdistill.training.loop import fit
 
 N, V, CHANNELS, CLASSES, LENGTH, WINDOW = 12, 5, 1, 3, 16, 4

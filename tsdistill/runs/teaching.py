@@ -6,10 +6,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tsdistill.console import say
-from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.models.build import count_parameters
 from tsdistill.runs.session import Job, predict
@@ -37,7 +36,7 @@ from tsdistill.store.teachers import (
 )
 from tsdistill.training.loop import autocast
 from tsdistill.training.seeds import generator_of
-from tsdistill.training.supervised import EVALUATION_BATCH, Supervised, answers
+from tsdistill.training.supervised import Supervised
 
 
 def best_teacher(job: Job) -> TeacherArtefact:
@@ -116,47 +115,6 @@ def frozen_model(job: Job, teacher: TeacherArtefact) -> nn.Module:
     model = job.build(job.conf.teacher.model, "teacher.model")
     model.load_state_dict(dict(teacher.weights))
     return model.eval().requires_grad_(False)
-
-
-class Answers:
-    """A frozen network's answers on any series.
-
-    Args:
-        network: in eval mode.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
-
-    @torch.no_grad()
-    def logits(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (B, K) float32 of series (B, C, T)."""
-        return answers(self.network, TensorPart(x, x.new_zeros(len(x), dtype=torch.int64), lengths)).float()
-
-
-def input_gradients(network: nn.Module, part: TensorPart) -> Tensor:
-    """Gradients of a frozen network's logits with respect to its input.
-
-    Args:
-        network: in eval mode.
-        part: N series.
-
-    Returns:
-        (N, K, C, T) float32, on the device of the series.
-    """
-    found = []
-    with torch.backends.cudnn.flags(
-        enabled=False
-    ):  # its recurrent kernels refuse a backward pass in eval mode
-        for batch in part.chunks(EVALUATION_BATCH):
-            x = batch.x.detach().clone().requires_grad_()
-            logits = answers(network, TensorPart(x, batch.y, batch.lengths)).float()
-            rows = [
-                torch.autograd.grad(logits[:, k].sum(), x, retain_graph=True)[0]
-                for k in range(logits.shape[1])
-            ]
-            found.append(torch.stack(rows, dim=1))
-    return torch.cat(found).float()
 
 
 def pool_key(teacher: str, plan: PoolPlan) -> str:
