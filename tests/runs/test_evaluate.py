@@ -5,6 +5,7 @@ import math
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tsdistill.runs.restore import (
     restore_student,
     stored_runs,
 )
-from tsdistill.store.records import RunRecord, iter_results, read_run, write_run
+from tsdistill.store.records import RunRecord, iter_results, read_run, rewrite_run
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
 
 PLANTED = (
@@ -234,21 +235,7 @@ def strip(out: Path, result: dict[str, Any], *keys: str) -> None:
 def edit(out: Path, result: dict[str, Any], change: Any) -> None:
     record = read_whole(out, result)
     config = change(record)
-    write_run(
-        out,
-        result["dataset"],
-        result["id"],
-        result=record.result,
-        config_yaml=config if isinstance(config, str) else record.config_yaml,
-        curve=record.curve,
-        logits=record.logits,
-        weights=record.weights,
-        timing=record.timing,
-        environment=record.environment,
-        facts=record.facts,
-        terms=record.terms,
-        replace=True,
-    )
+    rewrite_run(out, replace(record, config_yaml=config) if isinstance(config, str) else record)
 
 
 def _remove(node: dict[str, Any], key: str) -> None:
