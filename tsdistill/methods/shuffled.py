@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tsdistill.methods.base import Models
 from tsdistill.methods.step import Step
-from tsdistill.methods.tsd import TemporalSaliency, tsd_loss
+from tsdistill.methods.tsd import Scale, TemporalSaliency, tsd_loss
 from tsdistill.saliency.measure import Form
 
 Partner = Literal["within", "across"]
@@ -53,11 +53,18 @@ class ShuffledSaliency(TemporalSaliency):
     Args:
         tau: temperature.
         form: form of the saliency, see ``TemporalSaliency``.
+        scale: see ``TemporalSaliency``.
         partner: see ``partners``.
     """
 
-    def __init__(self, tau: float = 8.0, form: Form = "classwise", partner: Partner = "across") -> None:
-        super().__init__(tau, form)
+    def __init__(
+        self,
+        tau: float = 8.0,
+        form: Form = "classwise",
+        scale: Scale = "own",
+        partner: Partner = "across",
+    ) -> None:
+        super().__init__(tau, form, scale)
         self.partner = partner
         self._partners = torch.empty(0, dtype=torch.int64)
 
@@ -69,4 +76,6 @@ class ShuffledSaliency(TemporalSaliency):
         """See ``LossTerm``."""
         assert isinstance(step.rows, Tensor)
         clean, perturbed = step.teacher.elsewhere(self._partners[step.rows.cpu()])
-        return tsd_loss(step.student.logits, step.student.perturbed, clean, perturbed, self.tau, self.form)
+        return tsd_loss(
+            step.student.logits, step.student.perturbed, clean, perturbed, self.tau, self.form, self.scale
+        )

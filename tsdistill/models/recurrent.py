@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tsdistill.models.starts import Start, start_recurrent
 from tsdistill.saliency.windows import Windows
 
 State = Tensor | tuple[Tensor, ...]
@@ -15,7 +16,6 @@ class Recurrent(nn.Module):
     """Recurrent layers with dropout between them and a linear classifier on the last true step.
 
     The layers are modules of their own, so that the hidden sequence of each, (B, T, hidden), can be hooked.
-    They keep PyTorch's initialisation, uniform within 1 / sqrt(hidden).
 
     Attributes:
         hint_layer: the middle layer, whose output is the pair of its hidden sequence and its last state.
@@ -31,6 +31,8 @@ class Recurrent(nn.Module):
         hidden: int,
         layers: int,
         dropout: float,
+        init: Start,
+        series_length: int,
     ) -> None:
         super().__init__()
         if layers < 1:
@@ -38,6 +40,8 @@ class Recurrent(nn.Module):
         self.layers = nn.ModuleList(
             cell(in_channels if i == 0 else hidden, hidden, batch_first=True) for i in range(layers)
         )
+        for layer in self.layers:
+            start_recurrent(layer, init, series_length)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, n_classes)
         self.hint_layer = f"layers.{layers // 2}"
@@ -142,18 +146,32 @@ class LSTM(Recurrent):
     """Long short-term memory, read at the last step; the default is the teacher of the TSD paper."""
 
     def __init__(
-        self, in_channels: int, n_classes: int, hidden: int = 100, layers: int = 3, dropout: float = 0.0
+        self,
+        in_channels: int,
+        n_classes: int,
+        hidden: int = 100,
+        layers: int = 3,
+        dropout: float = 0.0,
+        init: Start = "torch",
+        series_length: int = 2,
     ) -> None:
-        super().__init__(nn.LSTM, in_channels, n_classes, hidden, layers, dropout)
+        super().__init__(nn.LSTM, in_channels, n_classes, hidden, layers, dropout, init, series_length)
 
 
 class GRU(Recurrent):
     """Gated recurrent unit, read at the last step."""
 
     def __init__(
-        self, in_channels: int, n_classes: int, hidden: int = 100, layers: int = 3, dropout: float = 0.0
+        self,
+        in_channels: int,
+        n_classes: int,
+        hidden: int = 100,
+        layers: int = 3,
+        dropout: float = 0.0,
+        init: Start = "torch",
+        series_length: int = 2,
     ) -> None:
-        super().__init__(nn.GRU, in_channels, n_classes, hidden, layers, dropout)
+        super().__init__(nn.GRU, in_channels, n_classes, hidden, layers, dropout, init, series_length)
 
 
 def _chunk_length(copies: int, length: int, width: int, hidden: int) -> int:

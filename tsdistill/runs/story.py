@@ -206,7 +206,7 @@ def _held_against(run: _Run, twin: RunRecord) -> dict[str, Any]:
     """Record a student that was trained before beside another teacher."""
     job = run.job
     student = job.build(run.conf.student.model, "student.model")
-    logits = {part: twin.logits[part] for part in job.parts if part != "train"}
+    logits = {part: twin.logits[part] for part in job.parts}
     result = _result(run, student, logits, twin.result["training"])
     _record(run, result, twin.curve, logits, twin.weights, twin.timing, twin.environment)
     return result
@@ -222,7 +222,7 @@ def _train_student(run: _Run) -> dict[str, Any]:
     student = job.build(conf.student.model, "student.model")
     fits = {stage.name: _fit_stage(run, stage, student, view) for stage in run.spec.stages}
     trained = time.perf_counter()
-    logits = {part: predict(student, tensors, job) for part, tensors in job.parts.items() if part != "train"}
+    logits = {part: predict(student, tensors, job) for part, tensors in job.parts.items()}
     result = _result(run, student, logits, _how_training_went(fits))
     timing = {
         "prepare_seconds": ready - began,

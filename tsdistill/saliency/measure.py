@@ -48,26 +48,24 @@ def window_saliency(clean: Tensor, perturbed: Tensor, tau: float, form: Form) ->
     return divergence
 
 
-def normalise(saliency: Tensor, form: Form) -> Tensor:
-    """Divide a batch's saliency by its own scale, so that teacher and student compare.
+def saliency_scale(saliency: Tensor, form: Form) -> Tensor:
+    """Scale of a batch's saliency, by which it is divided so that teacher and student compare.
 
-    The scale is the mean of the positive entries (0 where none is positive); for ``logit``, whose entries
-    have both signs by design, the mean absolute value.
+    The mean of the positive entries (0 where none is positive); for ``logit``, whose entries have both signs
+    by design, the mean absolute value.
 
     Args:
         saliency: as ``window_saliency`` returns it.
         form: the form it has.
 
     Returns:
-        The same shape; all entries finite.
+        Scalar, at least 1e-8, so that quotients are finite.
     """
     if form == "logit":
-        scale = saliency.abs().mean()
-    else:
-        positive = saliency > 0
-        # clamp_min keeps the empty mean at 0 where the reference implementation divides 0 by 0.
-        scale = (saliency * positive).sum() / positive.sum().clamp_min(1)
-    return saliency / (scale + _EPS)
+        return saliency.abs().mean() + _EPS
+    positive = saliency > 0
+    # clamp_min keeps the empty mean at 0 where the reference implementation divides 0 by 0.
+    return (saliency * positive).sum() / positive.sum().clamp_min(1) + _EPS
 
 
 def saliency_loss(student: Tensor, teacher: Tensor) -> Tensor:
