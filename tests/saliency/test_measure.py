@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tsdistill.saliency.measure import FORMS, normalise, saliency_loss, saliency_map, window_saliency
+from tsdistill.saliency.measure import FORMS, saliency_loss, saliency_map, saliency_scale, window_saliency
+
+
+def normalise(saliency, form):
+    return saliency / saliency_scale(saliency, form)
+
 
 HALF = math.log(3.0)
 """At logits (ln 3, 0) the probabilities are 3/4 and 1/4."""

@@ -225,7 +225,7 @@ def test_a_plateau_is_seen_in_the_monitored_value(monitor):
     [
         ({"epochs": 0}, "training.epochs=0 should be 1 or more"),
         ({"batch_size": 0}, "training.batch_size=0 should be 1 or more"),
-        ({"lr": 0.0}, "training.lr=0 should be above 0"),
+        ({"lr": 0.0}, "training.lr=0 should be a number above 0"),
         ({"patience": -1}, "training.patience=-1 should be 0 or more"),
         ({"weight_decay": -1.0}, "training.weight_decay=-1.0 should be 0 or more"),
         (

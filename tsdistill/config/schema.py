@@ -86,6 +86,14 @@ class Attribution(Enum):
     occlusion = "occlusion"
 
 
+class CalibrationTarget(Enum):
+    """What a student's logits are fitted to after training."""
+
+    none = "none"
+    labels = "labels"
+    teacher = "teacher"
+
+
 @dataclass
 class SplitConf:
     """The validation part: a fraction of the training series, and the seed of the split."""
@@ -99,7 +107,8 @@ class TrainingConf:
     """One training run.
 
     ``patience`` 0 turns early stopping off; ``monitor`` is ``ce``, a loss term, ``accuracy``,
-    ``average_precision`` or ``train_loss``.
+    ``average_precision``, ``train_loss`` or ``last``. A model that is still on the plateau after a fifth of
+    its epochs begins anew, at most ``restarts`` times.
     """
 
     epochs: int = 500
@@ -111,6 +120,7 @@ class TrainingConf:
     monitor: str = "ce"
     scheduler: Any = None
     schedule_by: Stepping = Stepping.epoch
+    restarts: int = 0
 
 
 @dataclass
@@ -161,6 +171,19 @@ class StudentConf:
 
 
 @dataclass
+class CalibrationConf:
+    """The fit of the student's logits after training, on the clean training part.
+
+    ``target`` is what they are fitted to, ``scale`` whether their size is fitted beside their bias, ``ridge``
+    how strongly the fit is held to the logits as they are.
+    """
+
+    target: CalibrationTarget = CalibrationTarget.none
+    scale: bool = True
+    ridge: float = 0.01
+
+
+@dataclass
 class BaseConf:
     """What every command takes."""
 
@@ -190,6 +213,7 @@ class DistillConf(TeacherTaskConf):
     student: StudentConf = field(default_factory=StudentConf)
     method: Any = MISSING
     training: TrainingConf = field(default_factory=TrainingConf)
+    calibration: CalibrationConf = field(default_factory=CalibrationConf)
     seed: int = 0
     trial: int = 0
     retrain: bool = False

@@ -41,7 +41,9 @@ def tsd_loss(
     student = window_saliency(student_clean, student_perturbed, tau, form)
     teacher = window_saliency(teacher_clean, teacher_perturbed, tau, form)
     unit = saliency_scale(teacher, form)
-    return saliency_loss(student / (saliency_scale(student, form) if scale == "own" else unit), teacher / unit)
+    return saliency_loss(
+        student / (saliency_scale(student, form) if scale == "own" else unit), teacher / unit
+    )
 
 
 class TemporalSaliency(LossTerm):

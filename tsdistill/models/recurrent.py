@@ -37,10 +37,9 @@ class Recurrent(nn.Module):
         super().__init__()
         if layers < 1:
             raise ValueError(f"layers must be at least 1, not {layers}")
-        self.layers = nn.ModuleList(
-            cell(in_channels if i == 0 else hidden, hidden, batch_first=True) for i in range(layers)
-        )
-        for layer in self.layers:
+        made = [cell(in_channels if i == 0 else hidden, hidden, batch_first=True) for i in range(layers)]
+        self.layers = nn.ModuleList(made)
+        for layer in made:
             start_recurrent(layer, init, series_length)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, n_classes)

@@ -10,7 +10,7 @@ STARTS: tuple[Start, ...] = get_args(Start)
 
 
 @torch.no_grad()
-def start_recurrent(layer: nn.Module, start: Start, length: int) -> None:
+def start_recurrent(layer: nn.LSTM | nn.GRU, start: Start, length: int) -> None:
     """Initialise an LSTM or GRU layer in place.
 
     - ``torch``: PyTorch's own, uniform within 1 / sqrt(hidden); its gates forget half of the state a step;
@@ -29,20 +29,19 @@ def start_recurrent(layer: nn.Module, start: Start, length: int) -> None:
         length: number of timesteps T; used by ``chrono``.
 
     Raises:
-        ValueError: an unknown start, or another kind of layer.
+        ValueError: an unknown start.
     """
     if start not in STARTS:
         raise ValueError(f"init={start} is not one of {', '.join(STARTS)}")
     if start == "torch":
         return
-    if not isinstance(layer, nn.LSTM | nn.GRU):
-        raise ValueError(f"init={start} is defined for nn.LSTM and nn.GRU, not {type(layer).__name__}")
     # PyTorch's order of gates: input, forget, cell, output; for a GRU: reset, update, new.
     kept, hidden = slice(layer.hidden_size, 2 * layer.hidden_size), layer.hidden_size
-    inputs, recurrent = layer.bias_ih_l0, layer.bias_hh_l0
+    parameters = dict(layer.named_parameters())
+    inputs, recurrent = parameters["bias_ih_l0"], parameters["bias_hh_l0"]
     if start != "forget":
-        nn.init.xavier_uniform_(layer.weight_ih_l0)
-        nn.init.orthogonal_(layer.weight_hh_l0)
+        nn.init.xavier_uniform_(parameters["weight_ih_l0"])
+        nn.init.orthogonal_(parameters["weight_hh_l0"])
         inputs.zero_()
         recurrent.zero_()
     if start != "chrono":
@@ -56,5 +55,5 @@ def start_recurrent(layer: nn.Module, start: Start, length: int) -> None:
 
 
 def _log_spans(like: Tensor, length: int) -> Tensor:
-    """log U(1, T - 1) for each unit; 0 where the series has fewer than 3 steps."""
+    """Draw log U(1, T - 1) for each unit; 0 where the series has fewer than 3 steps."""
     return torch.empty_like(like).uniform_(1.0, max(1.0, length - 1.0)).log_()

@@ -20,6 +20,7 @@ from tsdistill.store.formats import from_yaml
 from tsdistill.store.records import RunRecord, iter_results, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
 from tsdistill.store.where import Where
+from tsdistill.training.calibration import Calibrated
 
 TOLERANCE = 0.01
 """How far a restored student's logits may lie from the stored ones, against their largest: devices differ."""
@@ -126,6 +127,9 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
     """
     conf = _config_of(record)
     student = scene.job.build(conf["student"]["model"], "student.model")
+    fit = record.result["training"].get("calibration")
+    if fit and not fit["folded"]:
+        student = Calibrated(student, len(fit["bias"]))
     try:
         student.load_state_dict(record.weights)
     except RuntimeError as error:

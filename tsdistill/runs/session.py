@@ -23,6 +23,7 @@ from tsdistill.evaluation.performance import performance
 from tsdistill.models.build import BUILT_IN_SIZES, build_model, takes_lengths
 from tsdistill.training.device import set_up
 from tsdistill.training.loop import FitResult, Trainable, autocast, fit
+from tsdistill.training.plateau import on_plateau
 from tsdistill.training.seeds import generator_of
 from tsdistill.training.supervised import EVALUATION_BATCH, answers
 
@@ -68,8 +69,15 @@ class Job:
             model.compile()
         return model
 
-    def fit(self, task: Trainable, training: TrainingConf, seed: int, title: str) -> FitResult:
-        """Train a task on this job's training part, showing its progress."""
+    def fit(
+        self,
+        task: Trainable,
+        training: TrainingConf,
+        seed: int,
+        title: str,
+        has_left: Callable[[], bool] | None = None,
+    ) -> FitResult:
+        """Train a task on this job's training part, showing its progress; ``has_left``: see ``fit``."""
         with epochs_shown(title, training.epochs) as listener:
             return fit(
                 task,
@@ -80,7 +88,13 @@ class Job:
                 device=self.device,
                 precision=self.conf.hardware.precision,
                 listener=listener,
+                has_left=has_left,
             )
+
+    def learns(self, model: nn.Module) -> bool:
+        """Whether a model has left the plateau at which it began."""
+        part = self.parts["train"]
+        return not on_plateau(predict(model, part, self).numpy(), part.y.cpu().numpy())
 
     def performance(self, logits: Tensor, part: str) -> dict[str, float]:
         """Performance metrics of logits (N, K) on a part."""

@@ -9,7 +9,15 @@ from omegaconf import DictConfig, OmegaConf
 from tsdistill.config.canonical import canonical, filled, targets_in
 from tsdistill.config.code import code_behind
 from tsdistill.config.resolve import apply_trial, check_keys, grid_keys, recorded_settings
-from tsdistill.config.schema import DistillConf, SaliencyConf, SplitConf, TeacherConf, TrainingConf
+from tsdistill.config.schema import (
+    CalibrationConf,
+    CalibrationTarget,
+    DistillConf,
+    SaliencyConf,
+    SplitConf,
+    TeacherConf,
+    TrainingConf,
+)
 from tsdistill.errors import TsdistillError
 from tsdistill.methods.base import Need
 from tsdistill.methods.build import build_stages
@@ -27,6 +35,8 @@ TEACHER_CODE = (
     "tsdistill.training.supervised",
 )
 """The steps between data and a teacher's logits; the model and its schedule come on top."""
+PLATEAU_CODE = ("tsdistill.training.plateau",)
+"""What decides whether a model begins anew."""
 POOL_CODE = ("tsdistill.saliency.draws", "tsdistill.saliency.pools", "tsdistill.training.seeds")
 """The steps between a teacher and its pool."""
 STUDENT_CODE = (
@@ -34,6 +44,7 @@ STUDENT_CODE = (
     "tsdistill.methods.stage",
     "tsdistill.models.build",
     "tsdistill.training.loop",
+    "tsdistill.training.plateau",
     "tsdistill.training.seeds",
 )
 """The steps between a teacher and its student's logits; terms, model and schedule come on top."""
@@ -62,7 +73,7 @@ def teacher_facts(conf: TeacherConf, split: SplitConf, data: str, precision: str
         "training": training,
         "precision": precision,
         "seed": seed,
-        "code": _code(TEACHER_CODE, model, training),
+        "code": _code((*TEACHER_CODE, *(PLATEAU_CODE if conf.training.restarts else ())), model, training),
     }
 
 
@@ -122,7 +133,13 @@ class RunSpec:
         apply_trial(composed)
         check_keys(composed)
         conf: DistillConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
-        return cls(composed, conf, build_stages(conf.method), identity_of(composed))
+        spec = cls(composed, conf, build_stages(conf.method), identity_of(composed))
+        if conf.calibration.target is CalibrationTarget.teacher and not spec.taught:
+            raise TsdistillError(
+                f"calibration.target=teacher fits to the teacher's answers, which method "
+                f"{conf.method['name']} doesn't use; choose labels or none"
+            )
+        return spec
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -133,6 +150,11 @@ class RunSpec:
     def taught(self) -> bool:
         """Whether the method asks anything of its teacher."""
         return bool(self.needs - {"student_gradients"})
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the student's logits are fitted after training."""
+        return self.conf.calibration.target is not CalibrationTarget.none
 
     @property
     def title(self) -> str:
@@ -161,6 +183,7 @@ class RunSpec:
             "model": model,
             "stages": stages,
             "training": training,
+            "calibration": _plain(conf.calibration) if self.calibrated else None,
             "teacher": teacher if self.taught else None,
             "saliency": _plain(conf.saliency) if "windows" in self.needs else None,
             "pool": pool,
@@ -243,6 +266,6 @@ def _windowed(composed: DictConfig) -> bool:
         return True
 
 
-def _plain(conf: SaliencyConf) -> Facts:
+def _plain(conf: SaliencyConf | CalibrationConf) -> Facts:
     plain = OmegaConf.to_container(OmegaConf.structured(conf), resolve=True, enum_to_str=True)
     return {str(key): value for key, value in canonical(plain).items()}

@@ -1,20 +1,22 @@
 """The story in order: load, split, teacher, cache, student, evaluate, record."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from tsdistill.config.code import code_digest
 from tsdistill.config.resolve import apply_trial, check_keys
-from tsdistill.config.schema import DistillConf, TeacherTaskConf
+from tsdistill.config.schema import CalibrationTarget, DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.substitution import is_collapsed, substitution
@@ -50,8 +52,10 @@ from tsdistill.store.records import (
 )
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
 from tsdistill.teachers.network import Answers, input_gradients
+from tsdistill.training.calibration import calibrate, fit_affine, one_hot
 from tsdistill.training.loop import FitResult, check_settings
-from tsdistill.training.seeds import generator_of
+from tsdistill.training.plateau import on_plateau
+from tsdistill.training.seeds import attempt_seeds, generator_of
 
 
 def train_teacher(composed: DictConfig) -> None:
@@ -214,16 +218,16 @@ def _held_against(run: _Run, twin: RunRecord) -> dict[str, Any]:
 
 def _train_student(run: _Run) -> dict[str, Any]:
     """Train through the stages, evaluate once on the test part, and write the record."""
-    conf, job = run.conf, run.job
+    job = run.job
     began = time.perf_counter()
     view = _teacher_view(run)
     ready = time.perf_counter()
-    torch.manual_seed(conf.seed)
-    student = job.build(conf.student.model, "student.model")
-    fits = {stage.name: _fit_stage(run, stage, student, view) for stage in run.spec.stages}
+    student, fits, restarts = _fit_stages(run, view)
+    student, calibration = _calibrated(run, student)
     trained = time.perf_counter()
     logits = {part: predict(student, tensors, job) for part, tensors in job.parts.items()}
-    result = _result(run, student, logits, _how_training_went(fits))
+    training = {**_how_training_went(fits), "restarts": restarts, "calibration": calibration}
+    result = _result(run, student, logits, training)
     timing = {
         "prepare_seconds": ready - began,
         "train_seconds": trained - ready,
@@ -286,7 +290,57 @@ def _teacher_view(run: _Run) -> TeacherView:
     return TeacherView(logits, gradients, windows, model, answering)
 
 
-def _fit_stage(run: _Run, stage: Stage, student: nn.Module, view: TeacherView) -> FitResult:
+def _fit_stages(run: _Run, view: TeacherView) -> tuple[nn.Module, dict[str, FitResult], int]:
+    """Train a student through the stages; one that stays on the plateau begins anew.
+
+    Returns:
+        The student, how each stage went, and how often it began anew.
+    """
+    seeds = attempt_seeds(run.conf.seed, run.conf.training.restarts)
+    for seed in seeds:
+        torch.manual_seed(seed)
+        student = run.job.build(run.conf.student.model, "student.model")
+        fits: dict[str, FitResult] = {}
+        for stage in run.spec.stages:
+            watched = stage is run.spec.stages[-1] and seed != seeds[-1]
+            has_left = partial(run.job.learns, student) if watched else None
+            fits[stage.name] = _fit_stage(run, stage, student, view, seed, has_left)
+        if fits[run.spec.stages[-1].name].stopped != "plateau":
+            break
+        say(f"{run.title}: still on the plateau after {fits[stage.name].epochs} epochs; begins anew")
+    return student, fits, seeds.index(seed)
+
+
+def _calibrated(run: _Run, student: nn.Module) -> tuple[nn.Module, dict[str, Any] | None]:
+    """Fit the student's logits on the clean training part.
+
+    Returns:
+        The student that answers with fitted logits, and the fit; None where none is asked for.
+    """
+    conf, job = run.conf.calibration, run.job
+    if not run.spec.calibrated:
+        return student, None
+    part = job.parts["train"]
+    logits, y = predict(student, part, job).double().numpy(), part.y.cpu().numpy()
+    if not np.isfinite(logits).all():
+        return student, None
+    if conf.target is CalibrationTarget.teacher:
+        targets = softmax(run.teacher.logits["train"].double().numpy(), axis=1)
+    else:
+        targets = one_hot(y, logits.shape[1])
+    fit = fit_affine(logits, targets, scale=conf.scale, ridge=conf.ridge)
+    fitted = calibrate(student, fit, lambda model: predict(model, part, job))
+    return fitted, {"scale": fit.scale, "bias": fit.bias.tolist(), "folded": fitted is student}
+
+
+def _fit_stage(
+    run: _Run,
+    stage: Stage,
+    student: nn.Module,
+    view: TeacherView,
+    seed: int,
+    has_left: Callable[[], bool] | None,
+) -> FitResult:
     training = run.conf.training
     changes = {"monitor": stage.monitor, "epochs": stage.epochs}
     settings = OmegaConf.structured(training)
@@ -302,7 +356,7 @@ def _fit_stage(run: _Run, stage: Stage, student: nn.Module, view: TeacherView) -
         chosen.epochs,  # type: ignore[union-attr]
     )
     title = run.title if len(run.spec.stages) == 1 else f"{run.title}, stage {stage.name}"
-    return run.job.fit(task, chosen, run.conf.seed, title)  # type: ignore[arg-type]
+    return run.job.fit(task, chosen, seed, title, has_left)  # type: ignore[arg-type]
 
 
 def _result(
@@ -319,6 +373,7 @@ def _result(
     flags = {
         "no_validation": not job.validated,
         "collapsed": is_collapsed(logits["test"].numpy()),
+        "plateau": on_plateau(logits["train"].numpy(), job.parts["train"].y.cpu().numpy()),
     }
     return {
         "id": run.id,

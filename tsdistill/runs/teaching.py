@@ -34,8 +34,8 @@ from tsdistill.store.teachers import (
     write_pool,
     write_teacher,
 )
-from tsdistill.training.loop import autocast
-from tsdistill.training.seeds import generator_of
+from tsdistill.training.loop import FitResult, autocast
+from tsdistill.training.seeds import attempt_seeds, generator_of
 from tsdistill.training.supervised import Supervised
 
 
@@ -83,10 +83,7 @@ def _teacher(job: Job, seed: int) -> TeacherArtefact:
 def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
     conf, title = job.conf, f"{job.dataset.name} teacher {job.conf.teacher.name} seed {seed}"
     began = time.perf_counter()
-    torch.manual_seed(seed)
-    model = job.build(conf.teacher.model, "teacher.model")
-    task = Supervised(model, job.parts, job.score(conf.teacher.training.monitor))
-    result = job.fit(task, conf.teacher.training, seed, title)
+    model, result = _fitted(job, seed, title)
     logits = {part: predict(model, tensors, job) for part, tensors in job.parts.items()}
     measured = {part: job.performance(logits[part], part) for part in logits if part != "train"}
     artefact = TeacherArtefact(
@@ -108,6 +105,21 @@ def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
         f"{count_parameters(model):,} parameters, test AP {measured['test']['average_precision']:.3f}"
     )
     return artefact
+
+
+def _fitted(job: Job, seed: int, title: str) -> tuple[nn.Module, FitResult]:
+    """A network trained from the labels; one that stays on the plateau begins anew."""
+    conf = job.conf.teacher
+    seeds = attempt_seeds(seed, conf.training.restarts)
+    for attempt, start in enumerate(seeds):
+        torch.manual_seed(start)
+        model = job.build(conf.model, "teacher.model")
+        task = Supervised(model, job.parts, job.score(conf.training.monitor))
+        last = attempt == len(seeds) - 1
+        result = job.fit(task, conf.training, start, title, None if last else partial(job.learns, model))
+        if result.stopped != "plateau":
+            break
+    return model, result
 
 
 def frozen_model(job: Job, teacher: TeacherArtefact) -> nn.Module:

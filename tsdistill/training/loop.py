@@ -17,6 +17,8 @@ from tsdistill.errors import TsdistillError, nearest
 
 HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision"})
 TRAIN_LOSS = "train_loss"
+LAST = "last"
+"""As ``monitor``: nothing is monitored, and the last weights are kept."""
 
 Listener = Callable[[int, Mapping[str, float]], None]
 """Told the epoch, counted from 1, and its values."""
@@ -58,7 +60,7 @@ class FitResult:
         epochs: epochs run.
         best_epoch: the epoch whose weights were kept, counted from 1.
         best: the monitored value there; None where nothing was monitored.
-        stopped: ``patience`` or ``epochs``.
+        stopped: ``patience``, ``epochs`` or ``plateau``.
         history: rows of epoch, name, value; training parts are named ``train/...``.
     """
 
@@ -79,6 +81,7 @@ def fit(
     device: torch.device,
     precision: Precision = Precision.fp32,
     listener: Listener | None = None,
+    has_left: Callable[[], bool] | None = None,
 ) -> FitResult:
     """Train, watch the monitored value, and restore the best weights.
 
@@ -94,6 +97,8 @@ def fit(
         device: for autocast.
         precision: ``bf16`` runs forward passes under autocast.
         listener: told of each epoch.
+        has_left: asked once, after a fifth of the epochs, whether the model has left the plateau; training
+            ends there if it has not.
 
     Returns:
         The run's history; the task holds the best weights.
@@ -104,7 +109,7 @@ def fit(
     check_settings(settings)
     optimizer = _build_optimizer(task, settings)
     scheduler = _build_scheduler(optimizer, settings)
-    best = _Best(settings, active=validated or settings.monitor == TRAIN_LOSS)
+    best = _Best(settings, active=settings.monitor == TRAIN_LOSS or (validated and settings.monitor != LAST))
     result = FitResult()
 
     def run_epoch(epoch: int) -> dict[str, float]:
@@ -139,6 +144,9 @@ def fit(
             listener(epoch, values)
         if best.patience_is_out(epoch):
             result.stopped = "patience"
+            break
+        if has_left is not None and epoch == math.ceil(settings.epochs / 5) and not has_left():
+            result.stopped = "plateau"
             break
     best.restore(task)
     result.best, result.best_epoch = best.value, best.epoch or result.epochs
@@ -230,9 +238,9 @@ def check_settings(settings: TrainingConf) -> None:
     for name in ("epochs", "batch_size"):
         if getattr(settings, name) < 1:
             raise TsdistillError(f"training.{name}={getattr(settings, name)} should be 1 or more")
-    if settings.lr <= 0:
-        raise TsdistillError(f"training.lr={settings.lr:g} should be above 0")
-    for name in ("patience", "weight_decay"):
+    if not settings.lr > 0 or math.isinf(settings.lr):
+        raise TsdistillError(f"training.lr={settings.lr:g} should be a number above 0")
+    for name in ("patience", "weight_decay", "restarts"):
         if getattr(settings, name) < 0:
             raise TsdistillError(f"training.{name}={getattr(settings, name)} should be 0 or more")
 
@@ -283,7 +291,11 @@ def _step_by_epoch(
 def _monitored(values: Mapping[str, float], monitor: str) -> float:
     name = "train/loss" if monitor == TRAIN_LOSS else monitor
     if name not in values:
-        known = [key for key in values if not key.startswith("train/")] + [TRAIN_LOSS, *HIGHER_IS_BETTER]
+        known = [key for key in values if not key.startswith("train/")] + [
+            TRAIN_LOSS,
+            LAST,
+            *HIGHER_IS_BETTER,
+        ]
         raise TsdistillError(f"training.monitor={monitor} is not measured here; {nearest(monitor, known)}")
     return values[name]
 
