@@ -149,7 +149,9 @@ def test_recorded_settings_are_flat_and_leave_out_where_and_how():
     assert kept["method.lam"] == 3 and kept["saliency.window"] == 10 and kept["training.optimizer"] == "adam"
     assert kept["student.model.hidden"] == 8 and kept["hardware.precision"] == "fp32"
     tops = {key.split(".")[0] for key in kept}
-    assert tops == {"dataset", "split", "teacher", "saliency", "student", "method", "training", "hardware"}
+    assert tops == {
+        "dataset", "split", "teacher", "saliency", "student", "method", "training", "calibration", "hardware"
+    }  # fmt: skip
     assert [key for key in kept if key.startswith("hardware")] == ["hardware.precision"]
     assert not any(key.endswith(".name") for key in kept)
     assert not any(isinstance(value, dict) for value in kept.values())

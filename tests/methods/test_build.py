@@ -13,6 +13,7 @@ from tsdistill.errors import TsdistillError
 from tsdistill.methods.build import build_stages
 from tsdistill.methods.ce import CrossEntropy
 from tsdistill.methods.kd import KnowledgeDistillation
+from tsdistill.methods.kd_perturbed import PerturbedKnowledgeDistillation
 from tsdistill.methods.tsd import TemporalSaliency
 
 METHODS = sorted(path.stem for path in (conf_folder() / "method").glob("*.yaml"))
@@ -68,10 +69,13 @@ def test_tsd_kd_is_the_terms_of_both():
     assert {name: type(term) for name, term in stage.terms.items()} == {
         "ce": CrossEntropy,
         "tsd": TemporalSaliency,
-        "kd": KnowledgeDistillation,
+        "kd": PerturbedKnowledgeDistillation,
     }
-    assert stage.weights == {"ce": 1.0, "tsd": 3.0, "kd": 0.1}
+    assert stage.weights == {"ce": 1.0, "tsd": 3.0, "kd": 1.0}
     assert stage.terms["kd"].tau == 5.0 and stage.terms["tsd"].tau == 8.0
+    [published] = stages_of(composed("method=tsd_kd_paper"))
+    assert type(published.terms["kd"]) is KnowledgeDistillation
+    assert published.weights == {"ce": 1.0, "tsd": 1.0, "kd": 0.1}
 
 
 def test_fitnets_has_two_stages_with_their_own_epochs_and_monitors():

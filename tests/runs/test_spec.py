@@ -62,8 +62,8 @@ def test_an_edit_trains_what_it_can_change_and_nothing_else(checkout: Checkout) 
     # Another method's loss, another family, the report: nothing of this run.
     checkout.edit(
         "tsdistill/methods/tsd.py",
-        "return saliency_loss(student, teacher)",
-        "return 2 * saliency_loss(student, teacher)",
+        "return saliency_loss(student / divisor",
+        "return 2 * saliency_loss(student / divisor",
     )
     checkout.edit("tsdistill/models/inception.py", "import torch\n", "import torch\n\nUNUSED = 1\n")
     checkout.edit(

@@ -96,8 +96,8 @@ import resource, sys, torch
 from tsdistill.training.device import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory(True)
-for i in range(6):
-    if i == 2:
+for i in range(12):
+    if i == 8:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     blocks = [torch.ones(1 << 24) for _ in range(2)]
     del blocks
