@@ -41,9 +41,8 @@ def tsd_loss(
     student = window_saliency(student_clean, student_perturbed, tau, form)
     teacher = window_saliency(teacher_clean, teacher_perturbed, tau, form)
     unit = saliency_scale(teacher, form)
-    return saliency_loss(
-        student / (saliency_scale(student, form) if scale == "own" else unit), teacher / unit
-    )
+    divisor = saliency_scale(student, form) if scale == "own" else unit
+    return saliency_loss(student / divisor, teacher / unit)
 
 
 class TemporalSaliency(LossTerm):
