@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tsdistill.report.frame import load_results
+    from tsdistill.report.frame import load_logits, load_results
 
 __neutral__ = "names alone"
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_results"]
+__all__ = ["__version__", "load_logits", "load_results"]
 
-_PUBLIC = {"load_results": "tsdistill.report.frame"}
+_PUBLIC = {"load_logits": "tsdistill.report.frame", "load_results": "tsdistill.report.frame"}
 """Public names by module, imported on first use: pandas takes a second."""
 
 

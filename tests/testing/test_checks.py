@@ -19,7 +19,9 @@ from tsdistill.models.fcn import FCN
 from tsdistill.models.inception import Inception
 from tsdistill.models.recurrent import GRU, LSTM
 from tsdistill.models.resnet import ResNet
-from tsdistill.testing import check_loss_term, check_model
+from tsdistill.teachers.base import Teacher
+from tsdistill.teachers.network import NetworkTeacher
+from tsdistill.testing import check_dataset, check_loss_term, check_model, check_teacher
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TERMS = [
@@ -138,7 +140,7 @@ def test_what_is_wrong_with_a_term_is_named(term, told):
 def examples(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     yield
-    for name in ("own_loss", "own_model"):
+    for name in ("own_data", "own_loss", "own_metric", "own_model", "own_teacher"):
         sys.modules.pop(name, None)
 
 
@@ -156,3 +158,59 @@ def test_a_strangers_model_and_term_pass_and_train(examples, tmp_path, capsys):
     assert run("distill", words) == 0
     [record] = tmp_path.glob("runs/UnitTest/*/terms.safetensors")
     assert record.stat().st_size > 0
+
+
+def test_a_strangers_data_teacher_and_metric_work_together(examples, tmp_path, capsys):
+    import own_metric
+    from own_teacher import Forest
+
+    check_teacher(Forest)
+    check_dataset("own_data.Chirps")
+    words = [
+        *(f"--config-dir={EXAMPLES / 'conf'}", "teacher=forest", "teacher.kind.trees=20", "hardware=cpu"),
+        "dataset=chirps",
+        *("training.epochs=2", "method=tsd", f"out={tmp_path}"),
+    ]
+    assert run("distill", words) == 0
+    assert run("distill", [*words[:-2], "method=fitnets", words[-1]]) == 2
+    told = capsys.readouterr()
+    assert "needs teacher_features, which teacher forest (Forest) does not provide" in told.err + told.out
+    assert run("evaluate", [f"out={tmp_path}", "allow_code=true", "series=4"]) == 0
+    assert run("report", [f"out={tmp_path}", "figures=false"]) == 0
+    own_metric.main(str(tmp_path))
+    assert "Chirps" in capsys.readouterr().out
+
+
+def test_our_own_network_passes_as_a_teacher():
+    check_teacher(lambda: NetworkTeacher(lambda: FCN(2, 3, filters=(4, 6, 5), kernels=(3, 3, 3))))
+
+
+def test_our_own_reader_passes():
+    check_dataset("tsdistill.data.planted.PlantedReader", n_train=6, n_test=4)
+
+
+class Constant(Teacher):
+    """Ignores the labels."""
+
+    def fit(self, task):
+        self.bias = torch.rand(3)
+        return {}
+
+    def logits(self, x, lengths=None):
+        return self.bias.expand(len(x), 3).contiguous()
+
+
+class Drawn(Constant):
+    """Draws from nowhere."""
+
+    def logits(self, x, lengths=None):
+        return x.mean(dim=(1, 2))[:, None] * torch.arange(3) + 0.1 * self.bias - torch.arange(3) ** 2 / 2
+
+
+@pytest.mark.parametrize(
+    ("teacher", "told"), [(Constant, "is the order of classes kept?"), (Drawn, "task.seeds")]
+)
+def test_what_is_wrong_with_a_teacher_is_named(teacher, told):
+    with pytest.raises(AssertionError) as error:
+        check_teacher(teacher)
+    assert told in str(error.value).splitlines()[0]

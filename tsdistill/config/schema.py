@@ -154,10 +154,14 @@ class SaliencyConf:
 
 @dataclass
 class TeacherConf:
-    """The teacher: its model, the seeds of which the best by validation is kept, its own training."""
+    """The teacher: the seeds of which the best by validation is kept, and what it is.
+
+    ``kind`` is a ``tsdistill.teachers.base.Teacher``; ``model`` and ``training`` are those of a network.
+    """
 
     name: str = MISSING
-    model: Any = MISSING
+    kind: Any = field(default_factory=lambda: {"_target_": "tsdistill.teachers.network.NetworkTeacher"})
+    model: Any = None
     seeds: list[int] = field(default_factory=lambda: [0])
     training: TrainingConf = field(default_factory=TrainingConf)
 

@@ -46,21 +46,23 @@ def macs(model: nn.Module, channels: int, length: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def cost(student: nn.Module, teacher: nn.Module, channels: int, length: int) -> dict[str, float]:
+def cost(student: nn.Module, teacher: nn.Module | None, channels: int, length: int) -> dict[str, float]:
     """Count what student and teacher cost: everything that does not depend on the machine.
 
     Args:
         student: (B, C, T) to logits (B, K).
-        teacher: the same.
+        teacher: the same; None for a teacher that is no network.
         channels: C.
         length: T.
 
     Returns:
-        ``parameters``, ``macs`` (one series), ``size_bytes``, the same with ``teacher_`` before them, and
-        ``compression``, the teacher's parameters over the student's.
+        ``parameters``, ``macs`` (one series), ``size_bytes``; where the teacher is a network, also the same
+        with ``teacher_`` before them, and ``compression``, the teacher's parameters over the student's.
     """
     values: dict[str, float] = {}
     for prefix, model in (("", student), ("teacher_", teacher)):
+        if model is None:
+            return values
         values[f"{prefix}parameters"] = parameters(model)
         values[f"{prefix}macs"] = macs(model, channels, length)
         values[f"{prefix}size_bytes"] = size_bytes(model)

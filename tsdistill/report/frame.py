@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store.formats import read_json
-from tsdistill.store.records import iter_failures, iter_results, run_folder
+from tsdistill.store.records import iter_failures, iter_results, read_run, run_folder
 from tsdistill.store.where import BLOCKS
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 def load_results(out: str | Path = "tsdistill-out") -> "pd.DataFrame":
@@ -35,6 +36,28 @@ def load_results(out: str | Path = "tsdistill-out") -> "pd.DataFrame":
     if not rows:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
     return pd.DataFrame([{"error": "", **row} for row in rows])
+
+
+def load_logits(out: str | Path, dataset: str, run_id: str) -> "dict[str, NDArray[Any]]":
+    """Read a run's logits and the labels beside them.
+
+    Args:
+        out: the output folder of ``tsdistill distill``.
+        dataset: the run's dataset, as in ``load_results``.
+        run_id: its id, likewise.
+
+    Returns:
+        For each part (``train``, ``test`` and, where there is one, ``validation``): the student's logits,
+        (N, K) float32, under the part's name; the teacher's under ``teacher_<part>``; the classes, (N,)
+        int64, under ``y_<part>``.
+
+    Raises:
+        TsdistillError: there is no such run.
+    """
+    record = read_run(Path(out), dataset, run_id)
+    if record is None:
+        raise TsdistillError(f"no run {run_id} of {dataset} under {out}; `tsdistill runs` lists them")
+    return {name: tensor.numpy() for name, tensor in record.logits.items()}
 
 
 def _environment(out: Path, result: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_stu
 from tsdistill.store.locks import locked
 from tsdistill.store.records import RunRecord, rewrite_run, run_folder
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
+from tsdistill.teachers.base import AnswerModule
 
 LATENCIES = ("latency_ms", "latency_p95_ms", "teacher_latency_ms", "teacher_latency_p95_ms")
 _PLANTED = f"{PlantedReader.__module__}.{PlantedReader.__name__}"
@@ -257,6 +258,8 @@ def _add_reasoning(result: dict[str, Any], stage: _Stage, student: nn.Module) ->
     maps = all_maps(student, sample, settings)
     found: dict[str, float] = {}
     for way, mine in maps.items():
+        if way not in stage.maps:  # a teacher without gradients
+            continue
         agreed = map_agreement(mine, stage.maps[way], sample.part.lengths, seed=settings.seed)
         found.update({f"{way}_{name}": value for name, value in agreed.items() if name != "pairs"})
     found.update(reasoning_alone(student, maps, sample, stage.truth, settings.seed))
@@ -305,6 +308,7 @@ def reasoning_alone(
 def _add_cost(result: dict[str, Any], timing: dict[str, Any], stage: _Stage, student: nn.Module) -> None:
     """What can be counted into the result, what is measured into the timing."""
     data, teacher = stage.scene.job.dataset, stage.scene.model
-    result["cost"] = {**cost(student, teacher, data.channels, data.length), **result["cost"]}
+    counted = None if isinstance(teacher, AnswerModule) else teacher
+    result["cost"] = {**cost(student, counted, data.channels, data.length), **result["cost"]}
     timing.update(latency(student, data.channels, data.length))
     timing.update(stage.teacher_latency)

@@ -1,7 +1,7 @@
 """What a model looks at in test series: saliency maps of all models under the very same draws."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,7 @@ from tsdistill.saliency.pools import pool_logits
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import made_once
 from tsdistill.store.teachers import MapArtefact, map_folder, read_map, write_map
+from tsdistill.teachers.base import AnswerModule
 from tsdistill.training.seeds import generator_of
 
 Maps = Mapping[str, FloatArray]
@@ -168,6 +169,14 @@ def all_maps(model: nn.Module, sample: Sample, settings: MapSettings) -> dict[st
     return maps
 
 
+def _possible(model: nn.Module, settings: MapSettings) -> MapSettings:
+    """The settings without what a teacher that is no network cannot do."""
+    if not isinstance(model, AnswerModule):
+        return settings
+    ways = tuple(way for way in settings.attributions if way != "integrated_gradients")
+    return replace(settings, attributions=ways)
+
+
 def teacher_maps(scene: Scene, sample: Sample, settings: MapSettings) -> Maps:
     """The teacher's maps of a sample, from their artefact or computed; all its students share them."""
     name, teacher = scene.job.dataset.name, scene.teacher.key
@@ -175,7 +184,7 @@ def teacher_maps(scene: Scene, sample: Sample, settings: MapSettings) -> Maps:
 
     def compute() -> MapArtefact:
         say(f"{name}: what teacher {scene.job.conf.teacher.name} looks at in {len(sample.rows)} test series")
-        maps = all_maps(scene.model, sample, settings)
+        maps = all_maps(scene.model, sample, _possible(scene.model, settings))
         artefact = MapArtefact(
             key, teacher, {kind: torch.from_numpy(values) for kind, values in maps.items()}
         )

@@ -15,11 +15,12 @@ from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.evaluation.predict import predict
 from tsdistill.runs.session import Job, prepare
-from tsdistill.runs.teaching import frozen_model
+from tsdistill.runs.teaching import restored_teacher
 from tsdistill.store.formats import from_yaml
 from tsdistill.store.records import RunRecord, iter_results, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
 from tsdistill.store.where import Where
+from tsdistill.teachers.base import Teacher
 from tsdistill.training.calibration import Calibrated
 
 TOLERANCE = 0.01
@@ -95,6 +96,7 @@ def restore_scene(
     if not allow_code:
         for path, node in (
             ("dataset", conf["dataset"]),
+            ("teacher.kind", conf["teacher"]["kind"]),
             ("teacher.model", conf["teacher"]["model"]),
             ("student.model", conf["student"]["model"]),
         ):
@@ -110,13 +112,15 @@ def restore_scene(
             dataset=conf["dataset"],
             data_root=data_root or _if_there(conf.get("data_root")),
             split=SplitConf(**conf["split"]),
-            teacher=TeacherConf(name=conf["teacher"]["name"], model=conf["teacher"]["model"]),
+            teacher=TeacherConf(
+                name=conf["teacher"]["name"], kind=conf["teacher"]["kind"], model=conf["teacher"]["model"]
+            ),
             hardware=hardware,
         )
     )
     if job.dataset.fingerprint != teacher.config["data"]:
         raise TsdistillError(f"{name} is not the data any more that this run was trained on; distil it anew")
-    return Scene(job, conf["dataset"], teacher, frozen_model(job, teacher))
+    return Scene(job, conf["dataset"], teacher, restored_teacher(job, teacher).as_module())
 
 
 def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
@@ -190,8 +194,8 @@ def refuse_foreign(node: object, path: str) -> None:
         target = node.get("_target_")
         if target is not None and not _is_own(str(target), path):
             raise TsdistillError(
-                f"{path}._target_={target} in a stored config is no dataset or model of tsdistill or torch; "
-                "add allow_code=true if you trust it"
+                f"{path}._target_={target} in a stored config is no dataset, model or teacher of tsdistill "
+                "or torch; add allow_code=true if you trust it"
             )
         for key, value in node.items():
             refuse_foreign(value, f"{path}.{key}")
@@ -206,7 +210,7 @@ def _is_own(target: str, path: str) -> bool:
     found = locate(target, path)
     if not inspect.isclass(found):
         return False
-    return issubclass(found, nn.Module) or found.__module__.startswith("tsdistill.data.")
+    return issubclass(found, nn.Module | Teacher) or found.__module__.startswith("tsdistill.data.")
 
 
 def _if_there(folder: str | None) -> str | None:

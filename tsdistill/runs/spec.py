@@ -18,6 +18,7 @@ from tsdistill.config.schema import (
     TeacherConf,
     TrainingConf,
 )
+from tsdistill.config.targets import locate, takes
 from tsdistill.errors import TsdistillError
 from tsdistill.methods.base import Need
 from tsdistill.methods.build import build_stages
@@ -27,14 +28,15 @@ from tsdistill.models.build import BUILT_IN_SIZES
 from tsdistill.store.keys import key_of
 from tsdistill.training.loop import HIGHER_IS_BETTER
 
-TEACHER_CODE = (
-    "tsdistill.data.split",
+TEACHER_CODE = ("tsdistill.data.split", "tsdistill.teachers.base")
+"""The steps between data and any teacher's logits; its own class comes on top."""
+NETWORK_CODE = (
     "tsdistill.models.build",
     "tsdistill.training.loop",
     "tsdistill.training.seeds",
     "tsdistill.training.supervised",
 )
-"""The steps between data and a teacher's logits; the model and its schedule come on top."""
+"""Those behind a network; the model and its schedule come on top."""
 PLATEAU_CODE = ("tsdistill.training.plateau",)
 """What decides whether a model begins anew."""
 POOL_CODE = ("tsdistill.saliency.draws", "tsdistill.saliency.pools", "tsdistill.training.seeds")
@@ -51,6 +53,9 @@ STUDENT_CODE = (
 METRIC_CODE = ("tsdistill.evaluation.performance", "tsdistill.evaluation.substitution")
 """What turns stored logits into metrics: an edit measures stored runs anew and trains nothing."""
 
+TEACHER_SUPPLIED = ("network",)
+"""Arguments of a teacher's constructor that the program passes itself."""
+
 Facts = dict[str, Any]
 
 
@@ -64,16 +69,21 @@ def teacher_facts(conf: TeacherConf, split: SplitConf, data: str, precision: str
         precision: of the arithmetic.
         seed: one of ``teacher.seeds``.
     """
-    model = filled(conf.model, "teacher.model", BUILT_IN_SIZES)
-    training = training_facts(conf.training, "teacher.training")
+    kind = filled(conf.kind, "teacher.kind", TEACHER_SUPPLIED)
+    steps, model, training = TEACHER_CODE, None, None
+    if takes(locate(kind["_target_"], "teacher.kind"), "network"):
+        model = filled(conf.model, "teacher.model", BUILT_IN_SIZES)
+        training = training_facts(conf.training, "teacher.training")
+        steps = (*steps, *NETWORK_CODE, *(PLATEAU_CODE if conf.training.restarts else ()))
     return {
         "data": data,
         "split": asdict(split),
+        "kind": kind,
         "model": model,
         "training": training,
         "precision": precision,
         "seed": seed,
-        "code": _code((*TEACHER_CODE, *(PLATEAU_CODE if conf.training.restarts else ())), model, training),
+        "code": _code(steps, kind, model or {}, training or {}),
     }
 
 
@@ -196,7 +206,7 @@ class RunSpec:
     def _asked_code(self) -> tuple[str, ...]:
         """The code behind what a term asks a teacher for anew."""
         asked = self.needs & {"teacher_answers", "teacher_gradients"}
-        return ("tsdistill.teachers.network",) if asked else ()
+        return tuple(targets_in(dict(self.conf.teacher.kind))) if asked else ()
 
     def _stage_facts(self, name: str, node: Mapping[str, Any]) -> Facts:
         """A stage with the defaults of its terms; what it takes from ``training`` is written out."""

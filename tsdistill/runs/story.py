@@ -30,9 +30,10 @@ from tsdistill.runs.teaching import (
     best_teacher,
     build_maps,
     build_pool,
+    built_teacher,
     facts_of,
-    frozen_model,
     pool_key,
+    restored_teacher,
     window_source,
 )
 from tsdistill.runs.why import explain_run
@@ -51,7 +52,7 @@ from tsdistill.store.records import (
     write_run,
 )
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
-from tsdistill.teachers.network import Answers, input_gradients
+from tsdistill.teachers.base import Teacher
 from tsdistill.training.calibration import calibrate, fit_affine, one_hot
 from tsdistill.training.loop import FitResult, check_settings
 from tsdistill.training.plateau import on_plateau
@@ -165,6 +166,7 @@ class _Run:
         if "windows" in spec.needs:  # refuse windows that do not fit before a teacher is trained
             PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
         job.build(conf.student.model, "student.model")  # refuse a wrong student before a teacher is trained
+        _refuse_lacking_teacher(spec, built_teacher(job))
         teacher = best_teacher(job)
         keyed = _Keyed.of(spec, job, teacher.key)
         return cls(spec, job, teacher, keyed.facts, keyed.id)
@@ -182,6 +184,17 @@ class _Run:
     def title(self) -> str:
         """The run in a few words; the dataset by the name that it turned out to have."""
         return replace(self.spec, identity={**self.spec.identity, "dataset": self.job.dataset.name}).title
+
+
+def _refuse_lacking_teacher(spec: RunSpec, teacher: Teacher) -> None:
+    """Refuse a method that asks for what the teacher does not provide, before anything is trained."""
+    lacking = sorted(spec.needs - {"student_gradients"} - teacher.provides)
+    if lacking:
+        raise TsdistillError(
+            f"method {spec.conf.method['name']} needs {', '.join(lacking)}, which teacher "
+            f"{spec.conf.teacher.name} ({type(teacher).__name__}) does not provide; "
+            "choose a method that needs its answers alone, such as kd, tsd or tsd_kd"
+        )
 
 
 def _stored(run: _Run) -> dict[str, Any] | None:
@@ -279,15 +292,16 @@ def _teacher_view(run: _Run) -> TeacherView:
     job, needs = run.job, run.spec.needs
     logits = {part: values.to(job.device) for part, values in run.teacher.logits.items()}
     asked = needs & {"teacher_features", "teacher_answers", "teacher_gradients"}
-    model = frozen_model(job, run.teacher) if asked else None
+    teacher = restored_teacher(job, run.teacher) if asked else None
     windows = None
     if "windows" in needs:
         windows = window_source(job, run.teacher, generator_of(run.conf.seed, "windows"))
-    gradients = None
-    if model is not None and "teacher_gradients" in needs:
-        gradients = input_gradients(model, job.parts["train"])
-    answering = None if model is None else Answers(model)
-    return TeacherView(logits, gradients, windows, model, answering)
+    network = gradients = None
+    if teacher is not None and "teacher_features" in needs:
+        network = teacher.network
+    if teacher is not None and "teacher_gradients" in needs:
+        gradients = teacher.input_gradients(job.parts["train"])
+    return TeacherView(logits, gradients, windows, network, teacher)
 
 
 def _fit_stages(run: _Run, view: TeacherView) -> tuple[nn.Module, dict[str, FitResult], int]:
@@ -369,7 +383,7 @@ def _result(
         logits["test"].numpy(), teacher.logits["test"].numpy(), job.parts["test"].y.cpu().numpy()
     )
     validation = job.performance(logits["validation"], "validation") if job.validated else None
-    parameters, teachers = count_parameters(student), int(teacher.metrics["parameters"])
+    parameters, teachers = count_parameters(student), teacher.metrics["parameters"]
     flags = {
         "no_validation": not job.validated,
         "collapsed": is_collapsed(logits["test"].numpy()),
@@ -395,7 +409,7 @@ def _result(
         "cost": {
             "parameters": parameters,
             "teacher_parameters": teachers,
-            "compression": teachers / parameters,
+            "compression": None if teachers is None else teachers / parameters,
         },
         "training": dict(training),
         "flags": sorted(flag for flag, raised in flags.items() if raised),
@@ -425,8 +439,10 @@ def _summary(result: Mapping[str, Any]) -> str:
     """A run in one line for the terminal."""
     test, cost = result["test"], result["cost"]
     flags = f" [{', '.join(result['flags'])}]" if result["flags"] else ""
+    ratio = cost["compression"]
+    fewer = "" if ratio is None else f", {ratio:.1f} times fewer than the teacher"
     return (
         f"test AP {test['average_precision']:.3f}, accuracy {test['accuracy']:.3f}, "
         f"agreement {test['agreement']:.3f}; {result['training']['epochs']} epochs; "
-        f"{cost['parameters']:,} parameters, {cost['compression']:.1f} times fewer than the teacher{flags}"
+        f"{cost['parameters']:,} parameters{fewer}{flags}"
     )

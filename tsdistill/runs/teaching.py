@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from tsdistill.config.targets import check_target, locate, takes
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
-from tsdistill.models.build import count_parameters
 from tsdistill.runs.session import Job, predict
-from tsdistill.runs.spec import pool_facts, teacher_facts
+from tsdistill.runs.spec import TEACHER_SUPPLIED, pool_facts, teacher_facts
 from tsdistill.saliency.draws import Draws, References, draw_pool
 from tsdistill.saliency.measure import saliency_map, window_saliency
 from tsdistill.saliency.pools import PoolPlan, pool_logits
@@ -34,6 +34,7 @@ from tsdistill.store.teachers import (
     write_pool,
     write_teacher,
 )
+from tsdistill.teachers.base import FitTask, Teacher
 from tsdistill.training.loop import FitResult, autocast
 from tsdistill.training.seeds import attempt_seeds, generator_of
 from tsdistill.training.supervised import Supervised
@@ -81,52 +82,101 @@ def _teacher(job: Job, seed: int) -> TeacherArtefact:
 
 
 def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
-    conf, title = job.conf, f"{job.dataset.name} teacher {job.conf.teacher.name} seed {seed}"
+    title = f"{job.dataset.name} teacher {job.conf.teacher.name} seed {seed}"
     began = time.perf_counter()
-    model, result = _fitted(job, seed, title)
+    teacher = built_teacher(job)
+    training = teacher.fit(_fit_task(job, seed, title))
+    model = teacher.as_module()
     logits = {part: predict(model, tensors, job) for part, tensors in job.parts.items()}
+    _check_answers(logits, job, title)
     measured = {part: job.performance(logits[part], part) for part in logits if part != "train"}
     artefact = TeacherArtefact(
         key=key,
-        config={"name": conf.teacher.name, **facts_of(job, seed)},
-        weights={k: v.cpu() for k, v in model.state_dict().items()},
+        config={"name": job.conf.teacher.name, **facts_of(job, seed)},
+        weights=teacher.state(),
         logits=logits,
         metrics={
             "validation": None,
             **measured,
-            "training": {"epochs": result.epochs, "best_epoch": result.best_epoch, "stopped": result.stopped},
-            "parameters": count_parameters(model),
+            "training": dict(training),
+            "parameters": teacher.parameters(),
         },
         environment=environment(str(job.device)),
     )
     write_teacher(job.out, job.dataset.name, artefact)
+    epochs = f"{training['epochs']} epochs in " if "epochs" in training else ""
+    size = "" if teacher.parameters() is None else f", {teacher.parameters():,} parameters"
     say(
-        f"{title}: trained {result.epochs} epochs in {time.perf_counter() - began:.1f} s, "
-        f"{count_parameters(model):,} parameters, test AP {measured['test']['average_precision']:.3f}"
+        f"{title}: trained {epochs}{time.perf_counter() - began:.1f} s{size}, "
+        f"test AP {measured['test']['average_precision']:.3f}"
     )
     return artefact
 
 
-def _fitted(job: Job, seed: int, title: str) -> tuple[nn.Module, FitResult]:
-    """A network trained from the labels; one that stays on the plateau begins anew."""
+def _check_answers(logits: Mapping[str, torch.Tensor], job: Job, title: str) -> None:
+    """Refuse a teacher whose answers are no logits of these classes."""
+    for part, values in logits.items():
+        wanted = (len(job.parts[part]), len(job.dataset.classes))
+        if tuple(values.shape) != wanted:
+            raise TsdistillError(
+                f"{title}: its logits of part {part} have shape {tuple(values.shape)}, not {wanted}"
+            )
+        if not torch.isfinite(values).all():
+            raise TsdistillError(f"{title}: its logits of part {part} are not all finite")
+
+
+def built_teacher(job: Job) -> Teacher:
+    """The teacher that the settings describe, before it has learnt or been restored.
+
+    Raises:
+        TsdistillError: wrong settings, or a class that is no ``Teacher``.
+    """
     conf = job.conf.teacher
-    seeds = attempt_seeds(seed, conf.training.restarts)
-    for attempt, start in enumerate(seeds):
-        torch.manual_seed(start)
-        model = job.build(conf.model, "teacher.model")
-        task = Supervised(model, job.parts, job.score(conf.training.monitor))
-        last = attempt == len(seeds) - 1
-        result = job.fit(task, conf.training, start, title, None if last else partial(job.learns, model))
-        if result.stopped != "plateau":
-            break
-    return model, result
+    check_target(conf.kind, "teacher.kind", supplied=TEACHER_SUPPLIED)
+    found = locate(conf.kind["_target_"], "teacher.kind")
+    settings = {key: value for key, value in conf.kind.items() if key != "_target_"}
+    if takes(found, "network"):
+        if conf.model is None:
+            raise TsdistillError("teacher.model is not set; choose a model by teacher=fcn, for instance")
+        settings["network"] = partial(job.build, conf.model, "teacher.model")
+    try:
+        teacher = found(**settings)
+    except Exception as error:  # whatever a user's constructor may raise
+        raise TsdistillError(f"teacher.kind: {str(error) or type(error).__name__}") from error
+    if not isinstance(teacher, Teacher):
+        raise TsdistillError(
+            f"teacher.kind._target_={conf.kind['_target_']} is no tsdistill.teachers.base.Teacher"
+        )
+    return teacher
 
 
-def frozen_model(job: Job, teacher: TeacherArtefact) -> nn.Module:
-    """The teacher's network with its weights, in eval mode, without gradients."""
-    model = job.build(job.conf.teacher.model, "teacher.model")
-    model.load_state_dict(dict(teacher.weights))
-    return model.eval().requires_grad_(False)
+def restored_teacher(job: Job, artefact: TeacherArtefact) -> Teacher:
+    """A stored teacher that answers anew: from its state, or fitted again."""
+    teacher = built_teacher(job)
+    seed = int(artefact.config["seed"])
+    title = f"{job.dataset.name} teacher {job.conf.teacher.name} seed {seed}"
+    teacher.restore(artefact.weights, _fit_task(job, seed, title))
+    if not artefact.weights:
+        anew = predict(teacher.as_module(), job.parts["train"], job)
+        if not torch.allclose(anew, artefact.logits["train"], rtol=1e-3, atol=1e-3):
+            raise TsdistillError(f"{title}: fitted again, it answers differently; draw from its seed alone")
+    return teacher
+
+
+def _fit_task(job: Job, seed: int, title: str) -> FitTask:
+    training = job.conf.teacher.training
+
+    def optimise(model: nn.Module, start: int, watched: bool) -> FitResult:
+        task = Supervised(model, job.parts, job.score(training.monitor))
+        return job.fit(task, training, start, title, partial(job.learns, model) if watched else None)
+
+    return FitTask(
+        {name: part for name, part in job.parts.items() if name != "test"},
+        len(job.dataset.classes),
+        job.device,
+        tuple(attempt_seeds(seed, training.restarts)),
+        optimise,
+    )
 
 
 def pool_key(teacher: str, plan: PoolPlan) -> str:
@@ -154,7 +204,7 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     references = References(train.x, train.y, train.lengths)
     generator = generator_of(plan.seed, "pool")
     draws = draw_pool(references, train.y, plan.limits, plan.size, generator, plan.channels)
-    model = frozen_model(job, teacher)
+    model = restored_teacher(job, teacher).as_module()
     with autocast(job.device, job.conf.hardware.precision):  # as the clean logits that they are held against
         logits = pool_logits(model, train, draws, references, plan.window)
     pool = PoolArtefact(
@@ -185,7 +235,7 @@ def window_source(job: Job, teacher: TeacherArtefact, generator: torch.Generator
     if conf.mode.value == "online":
         plan = PoolPlan.of(conf, train, job.dataset.channels)
         return OnlineWindows(
-            frozen_model(job, teacher),
+            restored_teacher(job, teacher).as_module(),
             references,
             plan.limits,
             plan.window,

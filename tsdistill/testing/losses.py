@@ -15,7 +15,7 @@ from tsdistill.models.fcn import FCN
 from tsdistill.saliency.draws import References, draw_pool
 from tsdistill.saliency.pools import pool_logits
 from tsdistill.saliency.source import CachedWindows
-from tsdistill.teachers.network import Answers, input_gradients
+from tsdistill.teachers.network import NetworkTeacher
 from tsdistill.training.loop import fit
 
 N, V, CHANNELS, CLASSES, LENGTH, WINDOW = 12, 5, 1, 3, 16, 4
@@ -87,12 +87,16 @@ def _task(build: Callable[[], LossTerm], teacher: FCN, parts: dict[str, TensorPa
     student, term = _network(0, (4, 6, 5)), build()
     view = TeacherView(
         {name: _answers(teacher, part) for name, part in parts.items()},
-        input_gradients(teacher, parts["train"]) if "teacher_gradients" in term.needs else None,
+        _provider(teacher).input_gradients(parts["train"]) if "teacher_gradients" in term.needs else None,
         _windows(teacher, parts["train"]) if "windows" in term.needs else None,
         teacher,
-        Answers(teacher),
+        _provider(teacher),
     )
     return StageTask(student, Stage("train", {"term": term}, {"term": 1.0}), view, parts, epochs=30)
+
+
+def _provider(network: FCN) -> NetworkTeacher:
+    return NetworkTeacher.around(network)
 
 
 def _network(seed: int, filters: tuple[int, int, int]) -> FCN:
