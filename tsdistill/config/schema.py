@@ -219,11 +219,15 @@ class Format(Enum):
 
 @dataclass
 class RunsConf(BaseConf):
-    """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts."""
+    """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts.
+
+    ``all`` shows the settings of a run that are at their defaults too.
+    """
 
     only: OnlyConf = field(default_factory=OnlyConf)
     where: str | None = None
     id: str | None = None
+    all: bool = False
     sort: str | None = None
     format: Format = Format.table
 

@@ -34,6 +34,18 @@ def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dic
     found = list(iter_results(out))
     if not found:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
+    kept = select_runs(found, only, where)
+    return sorted(kept, key=lambda result: (result["dataset"], result["teacher_id"], result["id"]))
+
+
+def select_runs(
+    found: Sequence[Mapping[str, Any]], only: OnlyConf, where: str | None
+) -> list[dict[str, Any]]:
+    """Keep the results, or notes of failed runs, that have the given names and pass the filter.
+
+    Raises:
+        TsdistillError: nothing has these names, or nothing passes.
+    """
     for key in ("dataset", "method", "teacher", "student"):
         wanted = getattr(only, key)
         known = {result[key] for result in found}
@@ -42,10 +54,15 @@ def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dic
                 raise TsdistillError(f"no stored run has {key}={name}: {nearest(name, known)}")
         found = [result for result in found if not wanted or result[key] in wanted]
     if not found:
-        raise TsdistillError("no stored run has all these names together: loosen one of them")
-    if where is not None:
-        found = [dict(result) for result in Where(where).kept(found)]
-    return sorted(found, key=lambda result: (result["dataset"], result["teacher_id"], result["id"]))
+        raise TsdistillError("no stored run has all these names together; drop one of them")
+    return [dict(result) for result in (found if where is None else Where(where).kept(found))]
+
+
+def is_selected(result: Mapping[str, Any], only: OnlyConf, where: str | None) -> bool:
+    """Whether a result, or the note of a failed run, has the given names and passes the filter."""
+    names = {key: getattr(only, key) for key in ("dataset", "method", "teacher", "student")}
+    named = all(not wanted or result[key] in wanted for key, wanted in names.items())
+    return named and (where is None or Where(where)(result))
 
 
 @dataclass(frozen=True)
