@@ -23,6 +23,7 @@ commands:
   explain         draw what a teacher and its stored students look at
   report          write tables from all stored runs
   runs            list stored runs, show one whole, or compare two
+  clean           list, and on request remove, what is stored but no longer reachable
   datasets        list the sets at hand, show one, or download a collection
 
 examples:
@@ -213,7 +214,7 @@ VALUED_FLAGS = (
 COMPOSING = ("train-teacher", "distill")
 """Commands that compose an experiment; the others read what these stored."""
 
-COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "runs", "datasets")
+COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "runs", "clean", "datasets")
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 
 

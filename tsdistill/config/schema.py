@@ -233,6 +233,15 @@ class RunsConf(BaseConf):
 
 
 @dataclass
+class CleanConf(BaseConf):
+    """``tsdistill clean``: ``apply`` removes what it would otherwise only list."""
+
+    only: OnlyConf = field(default_factory=OnlyConf)
+    where: str | None = None
+    apply: bool = False
+
+
+@dataclass
 class ReportConf(BaseConf):
     """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none)."""
 
@@ -310,6 +319,7 @@ COMMANDS = {
     "evaluate": EvaluateConf,
     "explain": ExplainConf,
     "runs": RunsConf,
+    "clean": CleanConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

@@ -61,7 +61,7 @@ def select_runs(
 def is_selected(result: Mapping[str, Any], only: OnlyConf, where: str | None) -> bool:
     """Whether a result, or the note of a failed run, has the given names and passes the filter."""
     names = {key: getattr(only, key) for key in ("dataset", "method", "teacher", "student")}
-    named = all(not wanted or result[key] in wanted for key, wanted in names.items())
+    named = all(not wanted or result.get(key) in wanted for key, wanted in names.items())
     return named and (where is None or Where(where)(result))
 
 

@@ -153,8 +153,7 @@ def _sweep(parent: Path) -> None:
         if not named:
             continue
         with suppress(OSError):
-            dead = named["host"] == _host and not _alive(int(named["pid"]))
-            if dead or time.time() - path.stat().st_mtime > STALE_SECONDS:
+            if is_leftover(path):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -257,3 +256,38 @@ def write_atomically(path: Path, text: str) -> None:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder: one rename takes it out of the store, then its files are deleted.
+
+    What an interruption leaves is swept by the next that is written beside it.
+
+    Raises:
+        TsdistillError: it can't be removed.
+    """
+    token = f"{_host}-{os.getpid()}-{secrets.token_hex(4)}"
+    hidden = folder.with_name(f".{folder.name}.tmp-{token}")
+    try:
+        folder.rename(hidden)
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise TsdistillError(
+            f"cannot remove {folder}: {error.strerror or error}; check the permissions"
+        ) from error
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a folder has the name under which an artefact is written."""
+    return _temporary_name.fullmatch(path.name) is not None
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a folder was half-written by a process that is gone, or set aside as broken."""
+    if re.fullmatch(r"[0-9A-Za-z_-]{1,64}\.broken-\d+", path.name):
+        return True
+    named = _temporary_name.fullmatch(path.name)
+    if not named:
+        return False
+    dead = named["host"] == _host and not _alive(int(named["pid"]))
+    return dead or time.time() - path.lstat().st_mtime > STALE_SECONDS

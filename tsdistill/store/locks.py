@@ -28,7 +28,7 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
     """
     from filelock import FileLock, Timeout
 
-    path = folder.parents[2] / "locks" / f"{folder.parents[1].name}-{folder.name}.lock"
+    path = _lock_of(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -46,6 +46,38 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
         raise cannot_write(path, error) from error
     try:
         yield
+    finally:
+        lock.release()
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.parents[2] / "locks" / f"{folder.parents[1].name}-{folder.name}.lock"
+
+
+@contextmanager
+def locked_if_free(folder: Path) -> Iterator[bool]:
+    """Hold the lock of an artefact if no other process does; yields whether it is held.
+
+    Raises:
+        TsdistillError: the lock's folder can't be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = _lock_of(folder)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError:  # no locks on this filesystem: see the module's docstring
+        yield True
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield True
     finally:
         lock.release()
 
