@@ -22,9 +22,9 @@ commands:
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
   report          write tables from all stored runs
-  runs            list stored runs, show one whole, or compare two
+  runs            list stored runs, show one in full, or compare two
   clean           list, and on request remove, what is stored but no longer reachable
-  datasets        list the sets at hand, show one, or download a collection
+  datasets        list available sets, show one, or download a collection
 
 examples:
   tsdistill train-teacher dataset.name=GunPoint teacher=fcn
@@ -89,7 +89,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
             raise error
     except KeyboardInterrupt:
         print(
-            "interrupted; what was finished is stored, and the same command goes on from there",
+            "interrupted; finished work is stored, and the same command resumes from there",
             file=sys.stderr,
         )
         return 130

@@ -290,7 +290,7 @@ class ExplainConf(RestoreConf):
 
     ``seed`` and ``trial`` choose the students (null: the lowest seed stored); ``samples`` is the number of
     series shown of each kind, ``series`` bounds those that class averages are made of. ``input`` names a
-    file with series of one's own.
+    file with your own series.
     """
 
     seed: int | None = None
@@ -304,7 +304,7 @@ class ExplainConf(RestoreConf):
 
 @dataclass
 class DatasetsConf(BaseConf):
-    """``tsdistill datasets``: list all at hand or a ``collection``, show one by ``name``, or ``download``."""
+    """``tsdistill datasets``: list sets or a ``collection``, show one by ``name``, or ``download``."""
 
     data_root: str | None = None
     name: str | None = None

@@ -1,4 +1,4 @@
-"""Which stored things the settings and the code of today still lead to: their keys are computed again.
+"""Recomputes the keys of stored things, to tell which of them today's code and settings still reach.
 
 The data are taken as stored: a record is judged by its own fingerprint of them, and no file is read again.
 """

@@ -101,7 +101,7 @@ def restore_scene(
         out: the output folder.
         record: the run's record.
         data_root: root of the user's local data; None for the one that the run was trained with.
-        hardware: where it shall run.
+        hardware: where it runs.
         allow_code: build what the record names outside of this package too.
 
     Raises:
@@ -118,7 +118,7 @@ def restore_scene(
     teacher = read_teacher(out, name, record.result["teacher_id"])
     if teacher is None:
         raise TsdistillError(
-            f"teacher {record.result['teacher_id']} of {name} is stored no more; distil its students anew"
+            f"teacher {record.result['teacher_id']} of {name} is no longer stored; distil its students again"
         )
     job = prepare(
         TeacherTaskConf(
@@ -131,7 +131,7 @@ def restore_scene(
         )
     )
     if job.dataset.fingerprint != teacher.config["data"]:
-        raise TsdistillError(f"{name} is not the data any more that this run was trained on; distil it anew")
+        raise TsdistillError(f"{name} has changed since this run was trained; distil it again")
     return Scene(job, conf["dataset"], teacher, frozen_model(job, teacher))
 
 
@@ -148,7 +148,7 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
     except RuntimeError as error:
         raise TsdistillError(
             f"run {record.result['id']}: its weights do not fit {conf['student']['model']['_target_']}, "
-            "which has changed since; distil it anew"
+            "which has changed since; distil it again"
         ) from error
     student.eval().requires_grad_(False)
     stored = record.logits["test"].numpy()
@@ -156,8 +156,8 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
     near = np.allclose(answers, stored, rtol=0, atol=TOLERANCE * (1 + np.abs(stored).max(initial=0)))
     if conf["hardware"]["precision"] == "fp32" and np.isfinite(stored).all() and not near:
         raise TsdistillError(
-            f"run {record.result['id']} answers otherwise than when it was stored: its model has changed; "
-            "distil it anew"
+            f"run {record.result['id']} no longer gives its stored logits: its model has changed; "
+            "distil it again"
         )
     return student
 
@@ -170,7 +170,7 @@ def read_whole(out: Path, result: Mapping[str, Any]) -> RunRecord:
     """
     record = read_run(out, result["dataset"], result["id"])
     if record is None:
-        raise TsdistillError(f"run {result['id']} of {result['dataset']} is broken; distil it anew")
+        raise TsdistillError(f"run {result['id']} of {result['dataset']} is damaged; distil it again")
     return record
 
 
@@ -203,8 +203,8 @@ def refuse_foreign(node: object, path: str) -> None:
         target = node.get("_target_")
         if target is not None and not _is_own(str(target), path):
             raise TsdistillError(
-                f"{path}._target_={target} in a stored config is no dataset or model of tsdistill or torch; "
-                "add allow_code=true if you trust it"
+                f"{path}._target_={target} in a stored config is not a dataset or model of tsdistill or "
+                "torch; add allow_code=true if you trust it"
             )
         for key, value in node.items():
             refuse_foreign(value, f"{path}.{key}")

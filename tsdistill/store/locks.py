@@ -88,7 +88,7 @@ def made_once(
     make: Callable[[], T],
     waiting: Callable[[], None] | None = None,
 ) -> T:
-    """Read an artefact; where there is none, make it, or wait for the process that is making it.
+    """Read an artefact; if there is none, make it, or wait for the process that is making it.
 
     Args:
         folder: the artefact's folder.

@@ -1,4 +1,4 @@
-"""Run records: one folder a student, one file a failure. A table is always made from these."""
+"""Run records: one folder per student, one file per failure. All tables are made from these."""
 
 import csv
 import logging
@@ -152,7 +152,7 @@ def rewrite_run(out: Path, record: RunRecord) -> None:
 
 
 def find_run(out: Path, dataset: str, prefix: str) -> RunRecord | None:
-    """Read the first whole record whose id begins with a prefix; None where there is none."""
+    """Read the first intact record whose id starts with a prefix; None if there is none."""
     folder = place(out, "runs", dataset, "any").parent
     names = sorted(path.name for path in folder.glob(f"{prefix}*") if "." not in path.name)
     return next((found for name in names if (found := read_run(out, dataset, name)) is not None), None)
@@ -173,7 +173,7 @@ def _read_curve(path: Path) -> list[dict[str, Any]]:
 
 
 def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
-    """Read a run's record; None where there is none, or where it was broken and has been set aside."""
+    """Read a run's record; None if there is none, or if it was damaged and has been set aside."""
 
     def parse(folder: Path) -> RunRecord:
         return RunRecord(

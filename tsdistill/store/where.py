@@ -23,7 +23,7 @@ _MEASURED = (
     "cost",
 )
 BLOCKS = {"training": "trained"}
-"""Blocks of a result that have another name here, since a setting has theirs."""
+"""Blocks of a result that are renamed here, because a setting already has their name."""
 _BLOCKS = {name: name for name in (*_MEASURED, "timing", "data")} | {new: old for old, new in BLOCKS.items()}
 _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
