@@ -343,7 +343,7 @@ def test_changed_data_and_a_lost_teacher_are_refused(out: Path, capsys: pytest.C
     for result in iter_results(out):
         edit(out, result, lambda r: r.config_yaml.replace("n_test: 16", "n_test: 18"))
     assert run("evaluate", [*QUICK, f"out={out}"]) == 2
-    assert "is not the data any more that this run was trained on" in capsys.readouterr().err
+    assert "has changed since this run was trained" in capsys.readouterr().err
     shutil.rmtree(out / "teachers")
     assert run("evaluate", [*QUICK, f"out={out}"]) == 2
     assert "is no longer stored; distil its students again" in capsys.readouterr().err
