@@ -110,7 +110,7 @@ WRONG = [
     ),
     (
         "data_root=archive dataset.name=Alone",
-        "Alone: the training part has one class only ('1'); two are needed",
+        "Alone: the training part has only one class ('1'); at least two are needed",
     ),
     (
         "dataset=csv dataset.train=mine.csv",
@@ -218,7 +218,7 @@ def test_an_interrupt_says_that_the_work_is_kept(
     monkeypatch.setattr("tsdistill.runs.story.distill", interrupted)
     assert run("distill", TINY) == 130
     assert capsys.readouterr().err == (
-        "interrupted; what was finished is stored, and the same command goes on from there\n"
+        "interrupted; finished work is stored, and the same command resumes from there\n"
     )
 
 

@@ -22,8 +22,9 @@ commands:
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
   report          write tables from all stored runs
-  runs            list stored runs, show one whole, or compare two
-  datasets        list the sets at hand, show one, or download a collection
+  runs            list stored runs, show one in full, or compare two
+  clean           list, and on request remove, what is stored but no longer reachable
+  datasets        list available sets, show one, or download a collection
 
 examples:
   tsdistill train-teacher dataset.name=GunPoint teacher=fcn
@@ -88,7 +89,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
             raise error
     except KeyboardInterrupt:
         print(
-            "interrupted; what was finished is stored, and the same command goes on from there",
+            "interrupted; finished work is stored, and the same command resumes from there",
             file=sys.stderr,
         )
         return 130
@@ -213,7 +214,7 @@ VALUED_FLAGS = (
 COMPOSING = ("train-teacher", "distill")
 """Commands that compose an experiment; the others read what these stored."""
 
-COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "runs", "datasets")
+COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "runs", "clean", "datasets")
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 
 

@@ -1,12 +1,15 @@
 """Console output: progress bars on a terminal, plain lines elsewhere."""
 
+import os
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 __neutral__ = "what is printed"
 
@@ -80,3 +83,53 @@ def _plain_listener(title: str, epochs: int) -> Callable[[int, Mapping[str, floa
 
 def _spell(values: Mapping[str, float]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+def table_width() -> int:
+    """Columns that a table may take: the variable ``COLUMNS``, else the terminal's, else 110."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() and int(columns) else console.width
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as ``table_width`` allows."""
+    Console(highlight=False, width=table_width()).print(table)
+
+
+def fold(text: str, width: int) -> str:
+    """Break a name or a list into lines of at most ``width``, after spaces and signs, never within a word."""
+    lines = [""]
+    for piece in re.split(r"(?<=[\s./,=])|(?<=[^\W_][_-])(?=[^\W_])", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def shorten(text: str, width: int) -> str:
+    """Fold a text, and replace the middle of a word that is wider still by an ellipsis."""
+    return "\n".join(_shortened(line, width) for line in fold(text, width).split("\n"))
+
+
+def _shortened(word: str, width: int) -> str:
+    if len(word) <= width:
+        return word
+    tail = (width - 1) // 2
+    return f"{word[: width - 1 - tail]}…{word[len(word) - tail :]}"
+
+
+def shares(widths: Sequence[int], room: int, least: int) -> list[int]:
+    """Cut the widest columns until all fit.
+
+    Args:
+        widths: columns' natural widths.
+        room: what they may take together.
+        least: no column is cut below this, even where they then don't fit.
+
+    Returns:
+        Their widths.
+    """
+    found = list(widths)
+    while sum(found) > room and max(found) > least:
+        found[found.index(max(found))] -= 1
+    return found

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,17 @@ import torch
 import tsdistill
 from tsdistill import cli
 from tsdistill.errors import TsdistillError
-from tsdistill.store.records import write_failure, write_run
+from tsdistill.store.records import read_run, rewrite_run, write_failure, write_run
 
 
-def add(out: Path, run_id: str, method: str, seed: int, accuracy: float) -> None:
+def add(out: Path, run_id: str, method: str, seed: int, accuracy: float, **changes: object) -> None:
     identity = {"dataset": "GunPoint", "method": method, "teacher": "fcn", "student": "lstm_8", "seed": seed}
     block = {"average_precision": accuracy, "accuracy": accuracy, "agreement": 0.5}
     settings = {"method.lam": seed / 10, "saliency.window": 10, "training.epochs": 400}
     result = {"id": run_id, **identity, "trial": 0, "settings": settings, "grid_keys": [], "flags": []}
     result |= {"validation": None, "test": block, "teacher_id": "t", "teacher_test": block}
     result |= {"teacher_validation": None, "cost": {"parameters": 370}, "training": {"epochs": 2}}
+    result |= changes
     write_run(
         out,
         "GunPoint",
@@ -40,10 +42,12 @@ def add(out: Path, run_id: str, method: str, seed: int, accuracy: float) -> None
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "my runs"
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     add(folder, "12e5678", "kd", 1, 0.5)
     add(folder, "ab12", "tsd", 1, 0.75)
     add(folder, "ab34", "tsd", 2, 0.25)
-    write_failure(folder, "GunPoint", "ff", {"method": "kd", "seed": 9, "settings": {}, "error": "boom"})
+    identity = {"method": "kd", "teacher": "fcn", "student": "lstm_8", "seed": 9, "trial": 0, "settings": {}}
+    write_failure(folder, "GunPoint", "ff", {**identity, "error": "boom"})
     return folder
 
 
@@ -82,8 +86,8 @@ def test_one_run_is_shown_whole_and_two_are_compared(out: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("id=ab", "id=ab: 2 stored runs begin so: ab12 (GunPoint tsd seed 1), ab34"),
-        ("id=zz", "id=zz: no stored run begins so; `tsdistill runs` lists them"),
+        ("id=ab", "id=ab: matches 2 stored runs: ab12 (GunPoint tsd seed 1), ab34"),
+        ("id=zz", "id=zz: no stored run has this id; `tsdistill runs` lists them"),
         ("id=ab12,ab34,12", "name one run, or two to compare"),
         ("sort=accuracy", "no stored run has 'accuracy'"),
         ("where=sede=1", "did you mean 'seed'?"),
@@ -117,3 +121,72 @@ def test_results_come_as_one_frame(out: Path) -> None:
     assert frame.loc["ff", "status"] == "failed" and frame.loc["ff", "error"] == "boom"
     with pytest.raises(TsdistillError, match="no run records under"):
         tsdistill.load_results(out / "none")
+
+
+def test_failed_runs_are_counted_and_listed_as_the_filter_says(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "3 runs, 1 failed" in told(capsys, f"out={out}")
+    assert "2 runs, 0 failed" in told(capsys, f"out={out}", "method=tsd")
+    assert "2 runs, 0 failed" in told(capsys, f"out={out}", "where=seed=1")
+    listed = told(capsys, f"out={out}", "where=status=failed")
+    assert "failed: boom" in listed and "0 runs, 1 failed" in listed and "ab12" not in listed
+    listed = told(capsys, f"out={out}", "where=method=kd and status=*")
+    assert "failed: boom" in listed and "1 runs, 1 failed" in listed
+    found = json.loads(told(capsys, f"out={out}", "format=json", "where=status=failed"))
+    assert [run["error"] for run in found] == ["boom"]
+    assert "run ff failed: boom" in told(capsys, f"out={out}", "where=status=failed", "id=ff", status=2)
+
+
+def test_a_quoted_value_reaches_the_filter_as_it_is(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "3 runs" in told(capsys, f"out={out}", "where=dataset=Gun*")
+    assert "none of 3" in told(capsys, f"out={out}", "where=dataset='Gun*'", status=2)
+
+
+def test_one_run_shows_the_settings_that_were_changed(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = told(capsys, f"out={out}", "id=ab12")
+    assert "method.lam: 0.1" in shown and "training.epochs" not in shown
+    assert "saliency.window" not in shown and "2 settings are at their defaults" in shown
+    assert "saliency.window: 10" in told(capsys, f"out={out}", "id=ab12", "all=true")
+
+
+def test_a_curve_shows_its_last_and_its_best_value(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = read_run(out, "GunPoint", "ab12")
+    assert record is not None
+    values = {"train/loss": (3.0, 1.0, 2.0), "accuracy": (0.5, 0.75, float("nan"))}
+    curve = [
+        {"stage": "train", "epoch": epoch, "name": name, "value": value}
+        for name, row in values.items()
+        for epoch, value in enumerate(row, 1)
+    ]
+    rewrite_run(out, replace(record, curve=curve))
+    shown = told(capsys, f"out={out}", "id=ab12")
+    assert "train train/loss: 2 (epoch 3), best 1 (epoch 2)" in shown
+    assert "train accuracy: nan (epoch 3), best 0.75 (epoch 2)" in shown
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_long_names_are_not_broken_within_a_word(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    add(
+        out,
+        "cd56",
+        "tsd_shuffled_across",
+        3,
+        0.5,
+        student="averyveryverylongstudentname",
+        flags=["collapsed"],
+    )
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = told(capsys, f"out={out}").splitlines()
+    table = [line.split() for line in lines[:-1]]
+    assert all(len(line) <= columns for line in lines[:-1])
+    words = {word for row in table for word in row}
+    if columns == 160:
+        assert {"tsd_shuffled_across", "averyveryverylongstudentname", "collapsed"} <= words
+    else:
+        assert {"tsd_", "across", "collapsed"} <= words
+        assert any("…" in word and word.startswith("aver") and word.endswith("ame") for word in words)
+    compared = told(capsys, f"out={out}", "id=ab12,cd56").splitlines()
+    assert all(len(line.rstrip()) <= columns for line in compared)

@@ -117,8 +117,8 @@ def test_annotations_that_cannot_be_read_check_nothing():
             f"{HERE}.Traget",
             f"node._target_={HERE}.Traget: {HERE} has no 'Traget'; did you mean 'Target'?",
         ),
-        ("Target", "node._target_='Target' is no import path; write package.module.ClassName"),
-        (None, "node._target_='None' is no import path; write package.module.ClassName"),
+        ("Target", "node._target_='Target' is not an import path; write package.module.ClassName"),
+        (None, "node._target_='None' is not an import path; write package.module.ClassName"),
         (
             "no_such_module.Net",
             "node._target_=no_such_module.Net: cannot import no_such_module "

@@ -126,12 +126,12 @@ CASES = (
     _tsv(
         "one class",
         "1\t0\t1\t2\n1\t3\t4\t5\n",
-        "GunPoint: the training part has one class only ('1'); two are needed",
+        "GunPoint: the training part has only one class ('1'); at least two are needed",
     ),
     _tsv(
         "test label that training lacks",
         _GOOD,
-        "GunPoint: the test part has labels that training lacks: '3' (first at test series 2)",
+        "GunPoint: the test part has labels that the training part lacks: '3' (first at test series 2)",
         test="1\t0\t1\t2\n3\t3\t4\t5\n",
     ),
     _tsv(
@@ -152,8 +152,8 @@ CASES = (
         "no test file",
         ARCHIVE,
         {TRAIN: _GOOD},
-        "data/UCRArchive_2018/GunPoint holds no pair GunPoint_TRAIN and GunPoint_TEST "
-        "(.tsv, .ts, .txt or without ending); add the files or remove the folder",
+        "data/UCRArchive_2018/GunPoint lacks GunPoint_TRAIN or GunPoint_TEST "
+        "(.tsv, .ts, .txt or no extension); add the files or remove the folder",
     ),
     Case(
         "name that leads out of the folder",
@@ -165,7 +165,7 @@ CASES = (
         "link that leads out of the root",
         ARCHIVE,
         {"elsewhere/GunPoint_TRAIN.tsv": _GOOD, "elsewhere/GunPoint_TEST.tsv": _GOOD},
-        "data/GunPoint/GunPoint_TRAIN.tsv leads out of data to FOLDER/elsewhere/GunPoint_TRAIN.tsv; "
+        "data/GunPoint/GunPoint_TRAIN.tsv is a link out of data, to FOLDER/elsewhere/GunPoint_TRAIN.tsv; "
         "copy the set into the root",
         _link_out,
     ),
@@ -192,12 +192,12 @@ CASES = (
     _ts(
         ".ts row with too few channels",
         _TS + "1,2,3:4,5,6:a\n3,2,1:b\n",
-        "mine/mine_TRAIN.ts, row 10: 1 channels, where the header promises 2",
+        "mine/mine_TRAIN.ts, row 10: 1 channels, but the header declares 2",
     ),
     _ts(
         ".ts row shorter than the header says",
         _TS + "1,2,3:4,5,6:a\n3,2,1:6,5:b\n",
-        "mine/mine_TRAIN.ts, row 10, channel 2: 2 values, where the header promises 3",
+        "mine/mine_TRAIN.ts, row 10, channel 2: 2 values, but the header declares 3",
     ),
     _ts(
         ".ts row cut before its label",
@@ -236,7 +236,7 @@ CASES = (
     _wide(
         "row with too few fields",
         "label,t1,t2\na,1,2\nb,3\n",
-        "train.csv, row 3: 2 fields, where the header has 3",
+        "train.csv, row 3: 2 fields, but the header has 3",
     ),
     _wide(
         "letters in a table",
@@ -280,7 +280,7 @@ CASES = (
     _long(
         "two values at one time",
         "s1,0,x,1,a\ns1,0,x,2,a\n",
-        "train.csv, row 3: the series has a value of this channel at this time already",
+        "train.csv, row 3: the series already has a value of this channel at this time",
     ),
     _long(
         "series without one of the channels",
@@ -293,7 +293,7 @@ CASES = (
     _long(
         "letters as a time",
         "s1,noon,x,1,a\n",
-        "train.csv, row 2: the time is 'noon', no number and no ISO date",
+        "train.csv, row 2: the time is 'noon', not a number or an ISO date",
     ),
     _long("row without a series", ",0,x,1,a\n", "train.csv, row 2: the id is empty"),
     _npz("archive without labels", "train.npz: no array 'y' (it has x)", x=np.zeros((2, 3))),
@@ -325,19 +325,19 @@ CASES = (
         "folder with two sets",
         FOLDER,
         {"mine/a_TRAIN.tsv": _GOOD, "mine/b_TRAIN.tsv": _GOOD},
-        "mine holds several sets (a, b); name one's folder",
+        "mine has several sets (a, b); name one's folder",
     ),
     Case(
         "folder with no set",
         FOLDER,
         {"mine/x": ""},
-        "mine holds no file <Name>_TRAIN (.tsv, .ts, .txt or without ending)",
+        "mine has no file <Name>_TRAIN (.tsv, .ts, .txt or no extension)",
     ),
     Case(
         "_target_ that is no reader",
         {"_target_": "builtins.dict"},
         {},
-        "builtins.dict is no dataset reader: it has neither read nor locate and parse",
+        "builtins.dict is not a dataset reader: it has neither read nor locate and parse",
     ),
 )
 

@@ -60,7 +60,7 @@ def test_collections_in_a_sweep(tmp_path):
     ("word", "root", "line"),
     [
         ("@papre", False, "@papre: no such collection; did you mean 'paper'?"),
-        ("@local", False, "@local: no local folder is named; set data_root or the variable TSDISTILL_DATA"),
+        ("@local", False, "@local: no local folder is set; set data_root or the variable TSDISTILL_DATA"),
     ],
 )
 def test_collections_that_cannot_be(word, root, line):
@@ -70,7 +70,7 @@ def test_collections_that_cannot_be(word, root, line):
 
 
 def test_an_empty_local_root(tmp_path):
-    with pytest.raises(TsdistillError, match="holds no set of the archives"):
+    with pytest.raises(TsdistillError, match="has no set of the archives"):
         collection("local", tmp_path)
 
 

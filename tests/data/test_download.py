@@ -149,9 +149,9 @@ def test_a_part_that_is_longer_than_the_whole_is_dropped(server, tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"<html>not found</html>", "not a sound zip archive"),
-        (archive("Wafer")[:-30], "not a sound zip archive"),
-        (archive("Other"), "the archive holds no Wafer_TRAIN and Wafer_TEST"),
+        (b"<html>not found</html>", "not a valid zip archive"),
+        (archive("Wafer")[:-30], "not a valid zip archive"),
+        (archive("Other"), "the archive lacks Wafer_TRAIN or Wafer_TEST"),
     ],
 )
 def test_a_wrong_archive_is_refused_and_the_next_mirror_tried(server, tmp_path, content, reason):

@@ -109,7 +109,7 @@ def test_config_loads_and_its_masks_fit(tmp_path):
         ({"window": 40}, "dataset.length of at least 119"),
         ({"shape": "channel"}, "as many channels"),
         ({"shape": "frequency", "classes": 9}, "dataset.window of at least 27"),
-        ({"informative": 2}, "1 channels only"),
+        ({"informative": 2}, "only 1 channels"),
         ({"classes": 5, "n_train": 4}, "as many training series"),
         ({"shape": "position", "window": 90, "distractor": False, "classes": 12}, "no 12 zones"),
     ],

@@ -155,6 +155,18 @@ def test_results_come_in_order_and_broken_ones_are_reported_not_fatal(tmp_path, 
     assert len(caplog.messages) == 2 and "GunPoint/b can't be read" in caplog.messages[0]
 
 
+def test_records_of_an_older_version_are_counted_in_one_line(tmp_path, caplog):
+    for run_id in ("a", "b", "c"):
+        path = write(tmp_path, run_id) / "result.json"
+        if run_id != "c":
+            path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    note = write_failure(tmp_path, "GunPoint", "ff", {"error": "boom"})
+    note.write_text(note.read_text().replace('"schema": 2', '"schema": 1'))
+    assert [result["id"] for result in iter_results(tmp_path)] == ["c"]
+    assert list(iter_failures(tmp_path)) == []
+    assert caplog.messages == ["2 records of an older version are left out; `tsdistill clean` lists them"]
+
+
 def test_5000_results_are_all_read(tmp_path):
     template = write(tmp_path, settings={f"group.setting_{n}": n / 7 for n in range(80)})
     result, timing = (template / "result.json").read_text(), (template / "timing.json").read_text()

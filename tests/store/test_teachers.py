@@ -68,7 +68,7 @@ def test_broken_weights_are_set_aside_and_the_teacher_can_be_written_again(tmp_p
     content[-1] ^= 128
     weights.write_bytes(content)
     assert read_teacher(tmp_path, "GunPoint", KEY) is None
-    assert "weights.safetensors is not as it was written" in caplog.text
+    assert "weights.safetensors has changed since it was written" in caplog.text
     write_teacher(tmp_path, "GunPoint", teacher)
     assert read_teacher(tmp_path, "GunPoint", KEY) is not None
 

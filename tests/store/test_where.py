@@ -41,6 +41,10 @@ RUNS = [
         ("trained.epochs>5", ["12e5"]),
         ("id='12e5'", ["12e5"]),
         ('dataset="CBF"', ["a1"]),
+        ("dataset=Gun*", ["b2", "12e5"]),
+        ("not dataset='Gun*'", ["a1", "b2", "12e5"]),  # quoted, a star is a star
+        ("method in 'tsd', kd*", ["a1", "b2"]),
+        ("seed='1'", ["a1", "12e5"]),
     ],
 )
 def test_a_filter_keeps_what_it_says(text, kept):
@@ -51,15 +55,15 @@ def test_a_filter_keeps_what_it_says(text, kept):
     ("text", "told"),
     [
         ("sede=1", "no stored run has 'sede'; did you mean 'seed'?"),
-        ("seed", "is expected after 'seed'"),
-        ("seed=", "a value is expected after 'seed ='"),
-        ("seed=<", "a value is expected after 'seed ='"),
-        ("seed=1 method=kd", "'and' or 'or' is expected after 'seed = 1'"),
-        ("(seed=1", "')' is expected"),
-        ("seed<x", "seed is compared by size with 'x', which is not a number"),
+        ("seed", "expected =, !=, <, <=, >, >= or in after 'seed'"),
+        ("seed=", "expected a value after 'seed ='"),
+        ("seed=<", "expected a value after 'seed ='"),
+        ("seed=1 method=kd", "expected 'and' or 'or' after 'seed = 1'"),
+        ("(seed=1", "expected ')' after"),
+        ("seed<x", "seed can be compared by size with numbers only, not with 'x'"),
         ("seed=3", "none of 3 stored runs matches seed=3"),
         ("id='a", "cannot read"),
-        ("", "a name is expected"),
+        ("", "expected a name at the start"),
     ],
 )
 def test_a_wrong_filter_is_refused_in_one_line(text, told):

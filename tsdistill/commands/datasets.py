@@ -1,4 +1,4 @@
-"""``tsdistill datasets``: what is at hand or can be downloaded; one set in detail; fetching ahead."""
+"""``tsdistill datasets``: lists datasets, describes one, or downloads some in advance."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ _SOURCES = {"local": "local", "bundled": "sktime", "downloaded": "fetched"}
 
 
 def run(composed: Any) -> None:
-    """List sets, describe one, or fetch a collection ahead.
+    """List datasets, describe one, or download a collection in advance.
 
     Raises:
         TsdistillError: some sets could not be fetched.
@@ -36,7 +36,7 @@ def run(composed: Any) -> None:
 
 
 def show_datasets(conf: DatasetsConf) -> int:
-    """List sets, describe one, or fetch a collection ahead.
+    """List datasets, describe one, or download a collection in advance.
 
     Args:
         conf: the command's settings.
@@ -101,7 +101,7 @@ def _describe(name: str, root: Path | None, cache: Path, pictures: Path) -> None
 
 
 def _fetch(which: str, root: Path | None, cache: Path) -> int:
-    """Fetch sets and collections, named with commas between them."""
+    """Download sets and collections, given as a comma-separated list."""
     named = [item.strip().removeprefix("@") for item in which.split(",")]
     fetched = download_collection([f"@{n}" if n in COLLECTIONS else n for n in named], root, cache)
     for one in fetched:

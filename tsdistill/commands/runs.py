@@ -1,6 +1,7 @@
-"""``tsdistill runs``: what is stored; one run whole; in what two runs differ."""
+"""``tsdistill runs``: lists stored runs, shows one, compares two."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from tsdistill.config.schema import RunsConf
-from tsdistill.console import console, say
+from tsdistill.console import fold, print_table, say, shares, shorten, table_width
 from tsdistill.errors import TsdistillError
 from tsdistill.store.formats import to_json
-from tsdistill.store.records import RunRecord, iter_failures, read_run, run_folder
+from tsdistill.store.records import RunRecord, iter_failures, iter_results, read_run, run_folder
 from tsdistill.store.where import Where, value_of
 
 SHORT = 8
 """Fewest digits of an id that are shown."""
+HEADS = ("id", "dataset", "method", "teacher", "student", "seed", "trial", "AP", "acc.", "agree", "flags")
+FIGURES = ("seed", "trial", "AP", "acc.", "agree")
+NAMES = slice(1, 5)
+"""Columns that are shortened where a table does not fit."""
+LEAST_NAME = 7
+"""Fewest characters that a name is shortened to."""
+LEAST_FLAGS = 10
+"""Fewest columns for flags and errors, which are folded."""
+IDENTITY = ("dataset", "method", "teacher", "student", "seed", "trial")
 DEFAULT_SORT = ("dataset", "method", "student", "seed", "trial")
 
 
@@ -32,25 +42,39 @@ def run(composed: Any) -> None:
 
 
 def show_runs(conf: RunsConf) -> None:
-    """List stored runs, show one, or say in what two differ.
+    """List stored runs, show one, or compare two.
 
     Raises:
         TsdistillError: nothing is stored, or an id names no run or several.
     """
-    from tsdistill.runs.restore import stored_runs
-
     out = Path(conf.out)
-    results = stored_runs(out, conf.only, conf.where)
+    results, failed = _selected(conf, out)
     if conf.id is None:
-        _list(conf, out, _sorted(results, conf.sort))
+        _list(conf, out, _sorted(results, conf.sort), failed)
         return
     records = [_record(out, results, prefix.strip()) for prefix in conf.id.split(",")]
     if len(records) == 1:
-        _show(out, records[0])
+        _show(out, records[0], conf.all)
     elif len(records) == 2:
         _compare(*records)
     else:
         raise TsdistillError(f"id={conf.id}: name one run, or two to compare, such as id=A,B")
+
+
+def _selected(conf: RunsConf, out: Path) -> tuple[list[dict[str, Any]], int]:
+    """The runs to list, and how many failed; those are listed too if the filter asks for a status."""
+    from tsdistill.runs.restore import is_selected, select_runs
+
+    finished, failures = list(iter_results(out)), [{"flags": [], **note} for note in iter_failures(out)]
+    listed = finished
+    if conf.where is not None and "status" in Where(conf.where).names:
+        listed = finished + failures
+    elif failures and not finished:
+        raise TsdistillError(f'all {len(failures)} runs under {out} failed; where="status=failed" lists them')
+    if not listed:
+        raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
+    found = select_runs(listed, conf.only, conf.where)
+    return found, sum(is_selected(note, conf.only, conf.where) for note in failures)
 
 
 def _sorted(results: Sequence[dict[str, Any]], by: str | None) -> list[dict[str, Any]]:
@@ -65,7 +89,7 @@ def _sorted(results: Sequence[dict[str, Any]], by: str | None) -> list[dict[str,
     return sorted(present, key=key, reverse=by.startswith("-")) + rest
 
 
-def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]]) -> None:
+def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]], failed: int) -> None:
     if conf.format.value == "json":
         print(to_json(results), end="")
         return
@@ -75,26 +99,47 @@ def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]]) -> None:
         frame = load_results(out).set_index("id", drop=False)
         print(frame.loc[[result["id"] for result in results]].to_csv(index=False), end="")
         return
-    console.print(_table(results))
-    failed = sum(1 for _ in iter_failures(out))
-    say(f"{len(results)} runs, {failed} failed under {out}; id=ID shows one whole, id=A,B compares two")
+    print_table(_table(results, table_width()))
+    finished = sum(result["status"] != "failed" for result in results)
+    say(f"{finished} runs, {failed} failed under {out}; id=ID shows one, id=A,B compares two")
 
 
-def _table(results: Sequence[Mapping[str, Any]]) -> Table:
-    digits = _digits([str(result["id"]) for result in results])
-    table = Table(box=None, pad_edge=False)
-    table.add_column("id", no_wrap=True)
-    for head in ("data set", "method", "teacher", "student"):
-        table.add_column(head, overflow="fold", min_width=6)
-    for head in ("seed", "trial", "AP", "acc.", "agree", "flags"):
-        table.add_column(head, justify="left" if head == "flags" else "right")
-    for result in results:
-        names = [result["id"][:digits], *(result[n] for n in ("dataset", "method", "teacher", "student"))]
-        numbers = [result["test"].get(n) for n in ("average_precision", "accuracy", "agreement")]
-        figures = ["-" if v is None or v != v else f"{v:.3f}" for v in numbers]
-        flags = ", ".join(result["flags"])
-        table.add_row(*map(escape, names), str(result["seed"]), str(result["trial"]), *figures, escape(flags))
+def _table(results: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """The list of runs; names are shortened where the table would be wider than ``width``."""
+    rows = _cells(results)
+    heads = HEADS if any(row[-1] for row in rows) else HEADS[:-1]
+    widths = _widths([[head, *(row[at] for row in rows)] for at, head in enumerate(heads)], width)
+    table = Table(box=None, pad_edge=False, collapse_padding=True, padding=(0, 1, 0, 0))
+    for head, column in zip(heads, widths, strict=True):
+        table.add_column(head, justify="right" if head in FIGURES else "left", width=column)
+    for row in rows:
+        table.add_row(*(escape(shorten(cell, column)) for cell, column in zip(row, widths, strict=False)))
     return table
+
+
+def _widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Columns' widths: ids and figures are never cut, names only where they would not fit."""
+    found = [max(map(len, column)) for column in columns]
+    room = width - (len(found) - 1) - sum(found[: len(HEADS) - 1])
+    if len(found) == len(HEADS):
+        found[-1] = min(found[-1], max(room, LEAST_FLAGS))
+        room -= found[-1]
+    names = found[NAMES]
+    found[NAMES] = shares(names, sum(names) + min(room, 0), least=LEAST_NAME)
+    return found
+
+
+def _cells(results: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    digits = _digits([str(result["id"]) for result in results])
+    rows = []
+    for result in results:
+        names = [str(result[name]) for name in IDENTITY]
+        numbers = [result.get("test", {}).get(n) for n in ("average_precision", "accuracy", "agreement")]
+        figures = ["-" if v is None or v != v else f"{v:.3f}" for v in numbers]
+        failed = result["status"] == "failed"
+        flags = f"failed: {result['error']}" if failed else ", ".join(result["flags"])
+        rows.append([result["id"][:digits], *names, *figures, flags])
+    return rows
 
 
 def _digits(ids: Sequence[str]) -> int:
@@ -108,29 +153,62 @@ def _record(out: Path, results: Sequence[Mapping[str, Any]], prefix: str) -> Run
     if len(found) != 1:
         shown = ", ".join(f"{r['id']} ({r['dataset']} {r['method']} seed {r['seed']})" for r in found[:4])
         raise TsdistillError(
-            f"id={prefix}: {len(found)} stored runs begin so: {shown}; give more digits"
+            f"id={prefix}: matches {len(found)} stored runs: {shown}; give more digits"
             if found
-            else f"id={prefix}: no stored run begins so; `tsdistill runs` lists them"
+            else f"id={prefix}: no stored run has this id; `tsdistill runs` lists them"
         )
+    if found[0]["status"] == "failed":
+        raise TsdistillError(f"run {found[0]['id']} failed: {found[0]['error']}")
     record = read_run(out, found[0]["dataset"], found[0]["id"])
     if record is None:
         raise TsdistillError(f"run {found[0]['id']} is damaged and was set aside; distil it again")
     return record
 
 
-def _show(out: Path, record: RunRecord) -> None:
+def _show(out: Path, record: RunRecord, whole: bool) -> None:
     result = record.result
-    names = ("dataset", "method", "teacher", "student", "seed", "trial")
-    say(f"run {result['id']}: " + ", ".join(f"{name} {result[name]}" for name in names))
-    _section("settings", result["settings"])
+    say(f"run {result['id']}: " + ", ".join(f"{name} {result[name]}" for name in IDENTITY))
+    _settings(result, whole)
     for block in ("validation", "test", "cost"):
         _section(block, result[block] or {})
-    last: dict[str, Any] = {f"{row['stage']} {row['name']}": row for row in record.curve}
-    _section("last epoch", {name: f"{row['value']:.4g} (epoch {row['epoch']})" for name, row in last.items()})
+    _section("curve, last and best epoch", _curve(record.curve))
     _section("environment", record.environment)
     folder = run_folder(out, result["dataset"], result["id"])
     _section("files", {p.name: f"{p.stat().st_size:,} bytes" for p in sorted(folder.iterdir())})
     say(f"in {folder}")
+
+
+def _settings(result: Mapping[str, Any], whole: bool) -> None:
+    """Show the settings that differ from the defaults of their composition, or all of them."""
+    from tsdistill.runs.defaults import default_settings
+
+    settings = result["settings"]
+    if whole:
+        _section("settings", settings)
+        return
+    defaults = default_settings(result)
+    changed = {name: v for name, v in settings.items() if name not in defaults or defaults[name] != v}
+    _section("settings that differ from their defaults", changed)
+    say(f"{len(settings) - len(changed)} settings are at their defaults; all=true shows them")
+
+
+def _curve(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of each value of the learning curve the last and the best, each with its epoch."""
+    from tsdistill.training.loop import HIGHER_IS_BETTER
+
+    series: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        series.setdefault((row["stage"], row["name"]), []).append(row)
+    found = {}
+    for (stage, name), values in series.items():
+        told = f"{values[-1]['value']:.4g} (epoch {values[-1]['epoch']})"
+        valid = [row for row in values if not math.isnan(row["value"])]
+        if valid:
+            choose = max if name.removeprefix("train/") in HIGHER_IS_BETTER else min
+            best = choose(valid, key=lambda row: row["value"])
+            told += f", best {best['value']:.4g} (epoch {best['epoch']})"
+        found[f"{stage} {name}"] = told
+    return found
 
 
 def _section(title: str, values: Mapping[str, Any]) -> None:
@@ -141,19 +219,23 @@ def _section(title: str, values: Mapping[str, Any]) -> None:
 
 
 def _compare(one: RunRecord, other: RunRecord) -> None:
-    table = Table(box=None, pad_edge=False)
-    for head in ("", one.result["id"], other.result["id"]):
-        table.add_column(escape(head), overflow="fold")
-    for name, (mine, theirs) in _differing(_facts(one), _facts(other)).items():
-        table.add_row(escape(name), escape(mine), escape(theirs))
+    rows = [(name, *pair) for name, pair in _differing(_facts(one), _facts(other)).items()]
+    heads = ("", str(one.result["id"]), str(other.result["id"]))
+    natural = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    widths = shares(natural, table_width() - 2, least=16)
+    table = Table(box=None, pad_edge=False, collapse_padding=True, padding=(0, 1, 0, 0))
+    for head, width in zip(heads, widths, strict=True):
+        table.add_column(escape(head), overflow="fold", width=width)
+    for row in rows:
+        table.add_row(*(escape(fold(cell, width)) for cell, width in zip(row, widths, strict=True)))
     if table.row_count:
-        console.print(table)
+        print_table(table)
     say(f"{table.row_count} settings, metrics and facts of the environment differ")
 
 
 def _facts(record: RunRecord) -> dict[str, str]:
     result = record.result
-    identity = {name: result[name] for name in ("dataset", "method", "teacher", "student", "seed", "trial")}
+    identity = {name: result[name] for name in IDENTITY}
     blocks = {f"{b}.{k}": v for b in ("validation", "test", "cost") for k, v in (result[b] or {}).items()}
     where = {f"environment.{name}": value for name, value in record.environment.items()}
     code = {f"code.{name}": value for name, value in record.facts.get("code", {}).items()}

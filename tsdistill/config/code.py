@@ -329,7 +329,7 @@ class _Memory:
         return found
 
     def save(self) -> None:
-        """Write what is new; that it can't be written matters to nobody, for it is only a cache."""
+        """Write what is new; it is only a cache, so failing to write it is ignored."""
         if not self._unsaved or self._file is None:
             return
         self._unsaved = False
@@ -525,7 +525,7 @@ def _import_target(name: str, target: str) -> ModuleType:
 
 
 def _is_sourceless(name: str, modules: _Modules) -> bool:
-    """Whether a module lives in this process only; one in an installed package is none of ours."""
+    """Whether a module lives in this process only; modules of installed packages don't count."""
     if name == "__main__":
         return True
     if name not in sys.modules:

@@ -247,13 +247,26 @@ class Format(Enum):
 
 @dataclass
 class RunsConf(BaseConf):
-    """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts."""
+    """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts.
+
+    ``all`` shows the settings of a run that are at their defaults too.
+    """
 
     only: OnlyConf = field(default_factory=OnlyConf)
     where: str | None = None
     id: str | None = None
+    all: bool = False
     sort: str | None = None
     format: Format = Format.table
+
+
+@dataclass
+class CleanConf(BaseConf):
+    """``tsdistill clean``: ``apply`` removes what it would otherwise only list."""
+
+    only: OnlyConf = field(default_factory=OnlyConf)
+    where: str | None = None
+    apply: bool = False
 
 
 @dataclass
@@ -305,7 +318,7 @@ class ExplainConf(RestoreConf):
 
     ``seed`` and ``trial`` choose the students (null: the lowest seed stored); ``samples`` is the number of
     series shown of each kind, ``series`` bounds those that class averages are made of. ``input`` names a
-    file with series of one's own.
+    file with your own series.
     """
 
     seed: int | None = None
@@ -319,7 +332,7 @@ class ExplainConf(RestoreConf):
 
 @dataclass
 class DatasetsConf(BaseConf):
-    """``tsdistill datasets``: list all at hand or a ``collection``, show one by ``name``, or ``download``."""
+    """``tsdistill datasets``: list sets or a ``collection``, show one by ``name``, or ``download``."""
 
     data_root: str | None = None
     name: str | None = None
@@ -334,6 +347,7 @@ COMMANDS = {
     "evaluate": EvaluateConf,
     "explain": ExplainConf,
     "runs": RunsConf,
+    "clean": CleanConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

@@ -1,4 +1,4 @@
-"""Nodes with a ``_target_``, held against the signature of what they name before anything is built."""
+"""Checks nodes with a ``_target_`` against the signature of their target before anything is built."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,7 +26,9 @@ def locate(target: object, path: str) -> Callable[..., Any]:
     """
     module_name, _, name = str(target).rpartition(".")
     if not module_name:
-        raise TsdistillError(f"{path}._target_='{target}' is no import path; write package.module.ClassName")
+        raise TsdistillError(
+            f"{path}._target_='{target}' is not an import path; write package.module.ClassName"
+        )
     try:
         module = import_module(module_name)
     except Exception as error:  # a user's own module may fail in any way

@@ -143,7 +143,7 @@ def find_pair(root: Path, folders: Sequence[str], name: str) -> tuple[Path, Path
     """The training and the test file of a set under a root, or None where it has no folder there.
 
     Raises:
-        TsdistillError: the set's folder is there but a file is missing, or it leads out of the root.
+        TsdistillError: the set's folder is there but a file is missing, or it is a link out of the root.
     """
     incomplete: Path | None = None
     for middle in folders:
@@ -159,7 +159,7 @@ def find_pair(root: Path, folders: Sequence[str], name: str) -> tuple[Path, Path
         incomplete = incomplete or folder
     if incomplete is not None:
         raise TsdistillError(
-            f"{incomplete} holds no pair {name}_TRAIN and {name}_TEST (.tsv, .ts, .txt or without ending); "
+            f"{incomplete} lacks {name}_TRAIN or {name}_TEST (.tsv, .ts, .txt or no extension); "
             "add the files or remove the folder"
         )
     return None
@@ -167,7 +167,9 @@ def find_pair(root: Path, folders: Sequence[str], name: str) -> tuple[Path, Path
 
 def _check_inside(path: Path, root: Path) -> None:
     if not path.resolve().is_relative_to(root.resolve()):
-        raise TsdistillError(f"{path} leads out of {root} to {path.resolve()}; copy the set into the root")
+        raise TsdistillError(
+            f"{path} is a link out of {root}, to {path.resolve()}; copy the set into the root"
+        )
 
 
 def local_names(data_root: Path | None) -> list[str]:

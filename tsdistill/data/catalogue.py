@@ -1,4 +1,4 @@
-"""What sets there are: named collections, a listing, one set described, and fetching ahead."""
+"""Available datasets: named collections, a listing, a description, and downloads in advance."""
 
 import contextlib
 import json
@@ -42,10 +42,10 @@ def collection(name: str, data_root: Path | None = None) -> tuple[str, ...]:
     if name != "local":
         raise TsdistillError(f"@{name}: no such collection; {nearest(name, [*names.COLLECTIONS, 'local'])}")
     if data_root is None:
-        raise TsdistillError("@local: no local folder is named; set data_root or the variable TSDISTILL_DATA")
+        raise TsdistillError("@local: no local folder is set; set data_root or the variable TSDISTILL_DATA")
     check_root(data_root)
     if not (found := local_names(data_root)):
-        raise TsdistillError(f"@local: {data_root} holds no set of the archives")
+        raise TsdistillError(f"@local: {data_root} has no set of the archives")
     return tuple(found)
 
 
@@ -164,7 +164,7 @@ def _load_figures(path: Path) -> dict[str, Any] | None:
 
 
 def _keep_figures(path: Path, figures: dict[str, Any]) -> None:
-    """Keep figures for the next listing; a cache that cannot be written is done without."""
+    """Keep figures for the next listing; a cache that cannot be written is skipped."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
@@ -274,7 +274,7 @@ def _draw_means(name: str, x: Any, y: Any, classes: tuple[str, ...], path: Path)
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came of fetching one set: ``here`` already, ``fetched``, or ``failed`` with the reason."""
+    """Outcome of downloading one set: ``here`` already, ``fetched``, or ``failed`` with the reason."""
 
     name: str
     outcome: Literal["here", "fetched", "failed"]
@@ -284,7 +284,7 @@ class Fetched:
 def download_collection(
     which: Sequence[str], data_root: Path | None, cache: Path, mirrors: Sequence[str] | None = None
 ) -> list[Fetched]:
-    """Fetch those of some sets that are not on this machine; go on after one that fails.
+    """Download the sets that are not on this machine; continue after one that fails.
 
     Args:
         which: names of sets, or ``@`` and the name of a collection.

@@ -151,10 +151,10 @@ def _unpack(part: Path, name: str, target: Path) -> None:
         try:
             with zipfile.ZipFile(part) as archive:
                 if (broken := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"{broken} has another checksum")
+                    raise zipfile.BadZipFile(f"{broken} has the wrong checksum")
         except _UNSOUND as error:
             part.unlink()
-            raise _FailedError(f"not a sound zip archive ({error})") from None
+            raise _FailedError(f"not a valid zip archive ({error})") from None
         # The archive is sound: what fails from here on is this machine's fault, and the download is kept.
         try:
             with zipfile.ZipFile(part) as archive:
@@ -172,7 +172,7 @@ def _unpack(part: Path, name: str, target: Path) -> None:
             for end in (".ts", ".tsv")
         ):
             part.unlink()
-            raise _FailedError(f"the archive holds no {name}_TRAIN and {name}_TEST")
+            raise _FailedError(f"the archive lacks {name}_TRAIN or {name}_TEST")
         sums = "".join(f"{file_digest(path)}  {name}/{path.name}\n" for path in sorted(whole.iterdir()))
         (target.parent / f"{name}.sha256").write_text(sums)
         whole.rename(target)
@@ -196,7 +196,7 @@ def set_aside(folder: Path, name: str) -> None:
     aside = folder / f"{name}.broken"
     shutil.rmtree(aside, ignore_errors=True)
     (folder / name).rename(aside)
-    _log.warning("%s does not have its checksums; it is set aside as %s", folder / name, aside)
+    _log.warning("%s does not match its checksums; it is set aside as %s", folder / name, aside)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def read_raw(conf: Mapping[str, Any], data_root: Path | None, cache: Path) -> Ra
         return read_cached(reader, settings, data_root, cache)
     if not isinstance(reader, Reader):
         raise TsdistillError(
-            f"{settings['_target_']} is no dataset reader: it has neither read nor locate and parse"
+            f"{settings['_target_']} is not a dataset reader: it has neither read nor locate and parse"
         )
     raw = reader.read(data_root, cache)
     if not isinstance(raw, RawDataset):

@@ -28,7 +28,7 @@ class LongReader(OwnFiles):
     Attributes:
         id: the column that tells series apart.
         time: the column of times, numbers or ISO 8601 dates.
-        channel: the column of channels; None where there is one channel.
+        channel: the column of channels; None if there is one channel.
         value: the column of values; an empty one is a gap.
         label: the column of labels, the same in all rows of a series.
     """
@@ -108,9 +108,7 @@ def _collect(path: Path, header: list[str], at: dict[str, int], records: Any) ->
     same: dict[str, str] = {}
     for row, fields in records:
         if len(fields) != len(header):
-            raise TsdistillError(
-                f"{path}, row {row}: {len(fields)} fields, where the header has {len(header)}"
-            )
+            raise TsdistillError(f"{path}, row {row}: {len(fields)} fields, but the header has {len(header)}")
         rows.append(row)
         for column, place in at.items():
             field = fields[place].strip()
@@ -190,7 +188,7 @@ def _times(column: "pd.Series[Any]", rows: _Rows) -> NDArray[Any]:
     if bad.any():
         place = int(bad.argmax())
         raise TsdistillError(
-            f"{rows.at(place)}: the time is {str(column.iloc[place])[:20]!r}, no number and no ISO date"
+            f"{rows.at(place)}: the time is {str(column.iloc[place])[:20]!r}, not a number or an ISO date"
         )
     times: NDArray[Any] = column_as.to_numpy()
     return times
@@ -213,4 +211,4 @@ def _refuse_doubles(cell: IntArray, rows: _Rows) -> None:
     double = np.flatnonzero(cell[order][1:] == cell[order][:-1])
     if len(double):
         place = int(order[double[0] + 1])
-        raise TsdistillError(f"{rows.at(place)}: the series has a value of this channel at this time already")
+        raise TsdistillError(f"{rows.at(place)}: the series already has a value of this channel at this time")

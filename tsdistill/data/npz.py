@@ -82,7 +82,7 @@ def _labels(y: NDArray[Any], where: str) -> list[str]:
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise TsdistillError(f"{where}: the label of series {np.argmax(~np.isfinite(y)) + 1} is no number")
+        raise TsdistillError(f"{where}: the label of series {np.argmax(~np.isfinite(y)) + 1} is not a number")
     return [str(label) for label in y.tolist()]
 
 

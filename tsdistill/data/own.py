@@ -1,4 +1,4 @@
-"""What readers of the user's own files share: where the files are, the split where there is no test file."""
+"""What readers of the user's own files share: where the files are, the split if there is no test file."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class OwnFiles:
         train: the file with the training series.
         test: the file with the test series; None to split them off.
         name: the dataset's name in records; None for the training file's name without its ending.
-        test_fraction: share of the series that becomes the test part where there is no test file.
+        test_fraction: share of the series that becomes the test part if there is no test file.
         test_seed: seed of that split.
     """
 
@@ -62,7 +62,7 @@ class FolderReader:
     Attributes:
         path: the folder.
         name: the dataset's name in records; None for ``<Name>``.
-        test_fraction: share of the series that becomes the test part where there is no test file.
+        test_fraction: share of the series that becomes the test part if there is no test file.
         test_seed: seed of that split.
     """
 
@@ -81,11 +81,11 @@ class FolderReader:
             raise TsdistillError(f"dataset.path={folder}: no such folder (looked for it from {Path.cwd()})")
         found = [path for ending in ENDINGS for path in sorted(folder.glob(f"*_TRAIN{ending}"))]
         if not found:
-            raise TsdistillError(f"{folder} holds no file <Name>_TRAIN (.tsv, .ts, .txt or without ending)")
+            raise TsdistillError(f"{folder} has no file <Name>_TRAIN (.tsv, .ts, .txt or no extension)")
         prefixes = {path.name.partition("_TRAIN")[0] for path in found}
         if len(prefixes) > 1:
             raise TsdistillError(
-                f"{folder} holds several sets ({', '.join(sorted(prefixes))}); name one's folder"
+                f"{folder} has several sets ({', '.join(sorted(prefixes))}); name one's folder"
             )
         train = found[0]
         test = train.with_name(f"{next(iter(prefixes))}_TEST{train.suffix}")

@@ -28,7 +28,7 @@ def read_cached(
 ) -> RawDataset:
     """Read a set, from the cache where the same files were parsed with the same settings before.
 
-    A cached set that is broken is parsed anew; a cache that cannot be written is done without.
+    A damaged cached set is parsed again; a cache that cannot be written is skipped.
 
     Args:
         reader: the reader.
@@ -77,7 +77,7 @@ def _load(path: Path) -> tuple[RawPart, RawPart] | None:
                 for half in ("train", "test")
             )
     except _BROKEN as error:
-        _log.warning("%s is broken (%s): the set is parsed anew", path, error)
+        _log.warning("%s is damaged (%s); the set is parsed again", path, error)
         return None
     return train, test
 

@@ -1,4 +1,4 @@
-"""Synthetic series whose class is told by a known window, so that saliency can be held against the truth."""
+"""Synthetic series whose class depends on a known window, so saliency can be compared with the truth."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -88,11 +88,11 @@ class PlantedReader:
         for wrong, message in (
             (
                 self.length < need,
-                f"dataset.window={self.window} needs dataset.length of at least {need}, not {self.length}",
+                f"dataset.window={self.window} needs a dataset.length of at least {need}, not {self.length}",
             ),
             (
                 self.informative > self.channels,
-                f"dataset.informative={self.informative}: there are {self.channels} channels only",
+                f"dataset.informative={self.informative}: there are only {self.channels} channels",
             ),
             (
                 self.n_train < K,
@@ -115,7 +115,7 @@ class PlantedReader:
                 raise TsdistillError(message)
 
     def read(self, data_root: Path | None = None, cache: Path | None = None) -> RawDataset:
-        """Make both parts; the folders are not looked at."""
+        """Make both parts; the folders are not used."""
         train, test = (
             RawPart.of(x.astype(np.float32), y.tolist()) for x, y, _ in (self._make(0), self._make(1))
         )
@@ -123,7 +123,7 @@ class PlantedReader:
         return RawDataset(self.name, train, test, told)
 
     def masks(self) -> tuple[Mask, Mask]:
-        """Where the class is told in the training and in the test part, (N, C, T) bool each."""
+        """Where the evidence is in the training and in the test part, (N, C, T) bool each."""
         return self._make(0)[2], self._make(1)[2]
 
     def _make(self, part: int) -> tuple[Array, NDArray[np.int64], Mask]:

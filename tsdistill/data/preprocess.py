@@ -87,7 +87,7 @@ def preprocess(raw: RawDataset, how: Preprocessing) -> TimeSeriesDataset:
     for name, part in (("train", train), ("test", test)):
         if not np.isfinite(part.x).all():
             raise TsdistillError(
-                f"{raw.name}: the {name} part holds values infinite or too large for float32"
+                f"{raw.name}: the {name} part has values that are infinite or too large for float32"
             )
     return TimeSeriesDataset(
         name=raw.name,
@@ -103,7 +103,7 @@ def preprocess(raw: RawDataset, how: Preprocessing) -> TimeSeriesDataset:
 def _check_parts(raw: RawDataset) -> None:
     for name, part in (("train", raw.train), ("test", raw.test)):
         if not len(part):
-            raise TsdistillError(f"{raw.name}: the {name} part holds no series")
+            raise TsdistillError(f"{raw.name}: the {name} part has no series")
         if not len(part.labels) == len(part.values) == len(part.lengths):
             raise TsdistillError(
                 f"{raw.name}: the {name} part has {len(part.values)} series, {len(part.lengths)} lengths "
@@ -140,14 +140,15 @@ def encode_labels(raw: RawDataset) -> tuple[tuple[str, ...], IntArray, IntArray]
     classes = tuple(sorted(set(train), key=float if numeric else str))
     if len(classes) < 2:
         raise TsdistillError(
-            f"{raw.name}: the training part has one class only ({classes[0]!r}); two are needed"
+            f"{raw.name}: the training part has only one class ({classes[0]!r}); at least two are needed"
         )
     index = {label: k for k, label in enumerate(classes)}
     if unknown := sorted({label for label in test if label not in index}):
         row = next(n for n, label in enumerate(test, start=1) if label not in index)
         shown = ", ".join(repr(label) for label in unknown[:5])
         raise TsdistillError(
-            f"{raw.name}: the test part has labels that training lacks: {shown} (first at test series {row})"
+            f"{raw.name}: the test part has labels that the training part lacks: {shown} "
+            f"(first at test series {row})"
         )
     y_train, y_test = (
         np.array([index[label] for label in labels], dtype=np.int64) for labels in (train, test)
@@ -305,7 +306,7 @@ def _scale(
 
 
 def _true_steps(x: Values, lengths: IntArray | None) -> NDArray[np.bool_]:
-    """(N, 1, T) mask of the steps that are no padding."""
+    """(N, 1, T) mask of the steps that are not padding."""
     if lengths is None:
         return np.ones((len(x), 1, x.shape[2]), dtype=np.bool_)
     mask: NDArray[np.bool_] = (np.arange(x.shape[2]) < lengths[:, None])[:, None, :]

@@ -33,7 +33,7 @@ class TensorPart:
 
     @property
     def inside(self) -> Tensor | None:
-        """Which timesteps are no padding, (N, T) bool; None where there is none."""
+        """Which timesteps are not padding, (N, T) bool; None if there is no padding."""
         if self.lengths is None:
             return None
         return torch.arange(self.x.shape[2], device=self.x.device) < self.lengths[:, None]

@@ -54,7 +54,7 @@ def parse_numbers(text: str, separator: str, where: str) -> NDArray[np.float32]:
         (T,) float32.
 
     Raises:
-        TsdistillError: something is no number, infinite, or too large for float32.
+        TsdistillError: a value is not a number, infinite, or too large for float32.
     """
     plain = text.replace("?", "nan")
     try:
@@ -72,7 +72,7 @@ def parse_numbers(text: str, separator: str, where: str) -> NDArray[np.float32]:
 
 
 def _first_fault(text: str, separator: str) -> str:
-    """Say which value of a row is no number."""
+    """Say which value of a row is not a number."""
     fields = text.split() if separator == " " else text.split(separator)
     for place, raw in enumerate(fields, start=1):
         value = raw.strip()

@@ -23,7 +23,7 @@ _COMMENTS = ("#", "%")
 
 @dataclass(frozen=True)
 class _Header:
-    """What a ``.ts`` header promises; None where it says nothing."""
+    """What a ``.ts`` header declares; None where it declares nothing."""
 
     labels: frozenset[str]
     dimensions: int | None
@@ -40,7 +40,7 @@ def read_ts(path: Path) -> RawPart:
         The part, float32; channels and series may differ in length.
 
     Raises:
-        TsdistillError: the file is not of this form, or its rows are not what the header promises; the
+        TsdistillError: the file does not have this form, or its rows contradict the header; the
             message names file and row.
     """
     series: list[Channels] = []
@@ -54,8 +54,8 @@ def read_ts(path: Path) -> RawPart:
             where = f"{path}, row {row}"
             one, label = _read_row(line, header, where)
             if channels is not None and len(one) != channels:
-                promised = "the header promises" if header.dimensions else "the first row has"
-                raise TsdistillError(f"{where}: {len(one)} channels, where {promised} {channels}")
+                promised = "the header declares" if header.dimensions else "the first row has"
+                raise TsdistillError(f"{where}: {len(one)} channels, but {promised} {channels}")
             channels = len(one)
             series.append(one)
             labels.append(label)
@@ -113,7 +113,7 @@ def _read_row(line: str, header: _Header, where: str) -> tuple[Channels, str]:
     for c, channel in enumerate(one, start=1):
         if header.length is not None and len(channel) != header.length:
             raise TsdistillError(
-                f"{where}, channel {c}: {len(channel)} values, where the header promises {header.length}"
+                f"{where}, channel {c}: {len(channel)} values, but the header declares {header.length}"
             )
     return one, label
 

@@ -25,7 +25,7 @@ def read_unlabelled(
 
     Args:
         path: the file.
-        dataset: the set whose model shall look at the series.
+        dataset: the set that the model was trained on.
         conf: the config that it was loaded from.
         data_root: root of the user's local data, or None.
         cache: folder of parsed sets.

@@ -111,7 +111,7 @@ def read_header(
 def check_width(where: str, fields: Sequence[str], header: Sequence[str]) -> None:
     """Refuse a row that has not as many fields as the header."""
     if len(fields) != len(header):
-        raise TsdistillError(f"{where}: {len(fields)} fields, where the header has {len(header)}")
+        raise TsdistillError(f"{where}: {len(fields)} fields, but the header has {len(header)}")
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":  # type: ignore[name-defined]  # noqa: F821

@@ -80,7 +80,7 @@ def noise_settings(conf: EvaluateConf) -> dict[str, Any]:
 
 
 def _teachers(keys: Sequence[str]) -> dict[str, Any] | None:
-    """The settings that make the block ``reseeded``; None where there is no such teacher, and no block."""
+    """The settings of the block ``reseeded``; None if there is no re-seeded teacher."""
     return {"teachers": list(keys)} if keys else None
 
 
@@ -227,12 +227,12 @@ def _evaluate_run(conf: EvaluateConf, stage: _Stage, listed: Mapping[str, Any]) 
 
 
 def _add_performance(result: dict[str, Any], record: RunRecord) -> None:
-    """Performance and substitution anew, from the stored logits."""
+    """Recompute performance and substitution from the stored logits."""
     result.update(measured_anew(record))
 
 
 def _add_substitution(result: dict[str, Any], record: RunRecord, stage: _Stage, student: nn.Module) -> None:
-    """Substitution anew from the stored logits, and under noise by asking both models again."""
+    """Recompute substitution from the stored logits, and under noise with both models."""
     test, conf = stage.scene.test, stage.conf
     logits = record.logits
     found = substitution.substitution(logits["test"].numpy(), logits["teacher_test"].numpy(), test.y)
@@ -285,7 +285,7 @@ def reasoning_alone(
         model: in eval mode.
         maps: its maps (n, T) by way.
         sample: the series.
-        truth: where the class is told, (n, T), or None where nobody knows.
+        truth: where the evidence for the class is, (n, T), or None if unknown.
         seed: of the shuffled maps.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Metrics of stored logits: made anew when their code has changed, without training anything."""
+"""Recompute the metrics of stored logits when their code has changed, without training."""
 
 from typing import Any
 

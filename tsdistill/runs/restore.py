@@ -36,6 +36,18 @@ def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dic
     found = list(iter_results(out))
     if not found:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
+    kept = select_runs(found, only, where)
+    return sorted(kept, key=lambda result: (result["dataset"], result["teacher_id"], result["id"]))
+
+
+def select_runs(
+    found: Sequence[Mapping[str, Any]], only: OnlyConf, where: str | None
+) -> list[dict[str, Any]]:
+    """Keep the results, or notes of failed runs, that have the given names and pass the filter.
+
+    Raises:
+        TsdistillError: nothing has these names, or nothing passes.
+    """
     for key in ("dataset", "method", "teacher", "student"):
         wanted = getattr(only, key)
         known = {result[key] for result in found}
@@ -44,10 +56,15 @@ def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dic
                 raise TsdistillError(f"no stored run has {key}={name}: {nearest(name, known)}")
         found = [result for result in found if not wanted or result[key] in wanted]
     if not found:
-        raise TsdistillError("no stored run has all these names together: loosen one of them")
-    if where is not None:
-        found = [dict(result) for result in Where(where).kept(found)]
-    return sorted(found, key=lambda result: (result["dataset"], result["teacher_id"], result["id"]))
+        raise TsdistillError("no stored run has all these names together; drop one of them")
+    return [dict(result) for result in (found if where is None else Where(where).kept(found))]
+
+
+def is_selected(result: Mapping[str, Any], only: OnlyConf, where: str | None) -> bool:
+    """Whether a result, or the note of a failed run, has the given names and passes the filter."""
+    names = {key: getattr(only, key) for key in ("dataset", "method", "teacher", "student")}
+    named = all(not wanted or result.get(key) in wanted for key, wanted in names.items())
+    return named and (where is None or Where(where)(result))
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,7 @@ def restore_scene(
         out: the output folder.
         record: the run's record.
         data_root: root of the user's local data; None for the one that the run was trained with.
-        hardware: where it shall run.
+        hardware: where it runs.
         allow_code: build what the record names outside of this package too.
 
     Raises:
@@ -104,7 +121,7 @@ def restore_scene(
     teacher = read_teacher(out, name, record.result["teacher_id"])
     if teacher is None:
         raise TsdistillError(
-            f"teacher {record.result['teacher_id']} of {name} is stored no more; distil its students anew"
+            f"teacher {record.result['teacher_id']} of {name} is no longer stored; distil its students again"
         )
     job = prepare(
         TeacherTaskConf(
@@ -119,7 +136,7 @@ def restore_scene(
         )
     )
     if job.dataset.fingerprint != teacher.config["data"]:
-        raise TsdistillError(f"{name} is not the data any more that this run was trained on; distil it anew")
+        raise TsdistillError(f"{name} has changed since this run was trained; distil it again")
     return Scene(job, conf["dataset"], teacher, restored_teacher(job, teacher).as_module())
 
 
@@ -139,7 +156,7 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
     except RuntimeError as error:
         raise TsdistillError(
             f"run {record.result['id']}: its weights do not fit {conf['student']['model']['_target_']}, "
-            "which has changed since; distil it anew"
+            "which has changed since; distil it again"
         ) from error
     student.eval().requires_grad_(False)
     stored = record.logits["test"].numpy()
@@ -147,8 +164,8 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
     near = np.allclose(answers, stored, rtol=0, atol=TOLERANCE * (1 + np.abs(stored).max(initial=0)))
     if conf["hardware"]["precision"] == "fp32" and np.isfinite(stored).all() and not near:
         raise TsdistillError(
-            f"run {record.result['id']} answers otherwise than when it was stored: its model has changed; "
-            "distil it anew"
+            f"run {record.result['id']} no longer gives its stored logits: its model has changed; "
+            "distil it again"
         )
     return student
 
@@ -161,7 +178,7 @@ def read_whole(out: Path, result: Mapping[str, Any]) -> RunRecord:
     """
     record = read_run(out, result["dataset"], result["id"])
     if record is None:
-        raise TsdistillError(f"run {result['id']} of {result['dataset']} is broken; distil it anew")
+        raise TsdistillError(f"run {result['id']} of {result['dataset']} is damaged; distil it again")
     return record
 
 
@@ -194,7 +211,7 @@ def refuse_foreign(node: object, path: str) -> None:
         target = node.get("_target_")
         if target is not None and not _is_own(str(target), path):
             raise TsdistillError(
-                f"{path}._target_={target} in a stored config is no dataset, model or teacher of tsdistill "
+                f"{path}._target_={target} in a stored config is not a dataset, model or teacher of tsdistill "
                 "or torch; add allow_code=true if you trust it"
             )
         for key, value in node.items():

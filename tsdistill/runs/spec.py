@@ -51,7 +51,7 @@ STUDENT_CODE = (
 )
 """The steps between a teacher and its student's logits; terms, model and schedule come on top."""
 METRIC_CODE = ("tsdistill.evaluation.performance", "tsdistill.evaluation.substitution")
-"""What turns stored logits into metrics: an edit measures stored runs anew and trains nothing."""
+"""What turns stored logits into metrics: an edit recomputes the metrics of stored runs and trains nothing."""
 
 TEACHER_SUPPLIED = ("network",)
 """Arguments of a teacher's constructor that the program passes itself."""
@@ -204,7 +204,7 @@ class RunSpec:
 
     @property
     def _asked_code(self) -> tuple[str, ...]:
-        """The code behind what a term asks a teacher for anew."""
+        """The code behind what a term asks of the teacher during training."""
         asked = self.needs & {"teacher_answers", "teacher_gradients"}
         return tuple(targets_in(dict(self.conf.teacher.kind))) if asked else ()
 

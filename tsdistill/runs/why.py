@@ -1,4 +1,4 @@
-"""``distill why=true``: whether a run is stored and, if not, what sets it apart from the nearest."""
+"""``distill why=true``: whether a run is stored and, if not, how it differs from the nearest one."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What lies on disk: teachers, pools, maps, run records and locks. Only this room writes them."""
+"""What is stored on disk: teachers, pools, maps, run records and locks. Only this package writes them."""

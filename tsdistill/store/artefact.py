@@ -67,7 +67,7 @@ def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
     After any exception nothing has changed.
 
     Args:
-        folder: where the artefact shall lie.
+        folder: where the artefact goes.
         replace: put it in the place of one that is there. Otherwise one that appeared meanwhile is kept, and
             ours is dropped: equal keys mean equal contents.
 
@@ -116,7 +116,7 @@ def _flush(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush the folder's entries to disk, where the system knows such a thing."""
+    """Flush the folder's entries to disk, if the system supports it."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -126,7 +126,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _publish(temporary: Path, folder: Path, replace: bool) -> None:
-    """Rename ``temporary`` to ``folder``; where there is one already, keep it or replace it."""
+    """Rename ``temporary`` to ``folder``; keep or replace one that is already there."""
     old, published = temporary.with_name(f"{temporary.name}-old"), False
     try:
         if replace:
@@ -140,21 +140,20 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
             with suppress(OSError):
                 old.rename(folder)  # does nothing where the new one already stands there
             raise
-        _log.debug("%s was written by another process meanwhile; theirs is kept", folder)
+        _log.debug("%s was written by another process in the meantime; that one is kept", folder)
     finally:
         if published or folder.exists():  # another writer may just be replacing ours
             shutil.rmtree(old, ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:
-    """Remove what processes that are no more left half-written in ``parent``."""
+    """Remove what dead processes left half-written in ``parent``."""
     for path in parent.iterdir():
         named = path.name.startswith(".") and _temporary_name.fullmatch(path.name)
         if not named:
             continue
         with suppress(OSError):
-            dead = named["host"] == _host and not _alive(int(named["pid"]))
-            if dead or time.time() - path.stat().st_mtime > STALE_SECONDS:
+            if is_leftover(path):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -179,7 +178,7 @@ def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
         parse: reads the verified folder; a ValueError, KeyError or TypeError of its says that it is broken.
 
     Returns:
-        What ``parse`` returned; None where there is no such folder, or where it is broken: then it has been
+        What ``parse`` returned; None if there is no such folder, or if it is damaged: then it has been
         renamed to ``<name>.broken-<n>`` with a warning to the logger ``tsdistill``: callers rebuild it.
 
     Raises:
@@ -211,10 +210,10 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 def _verify(folder: Path) -> None:
-    """Hold every file of ``folder`` against the manifest.
+    """Check every file of ``folder`` against the manifest.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError or FileNotFoundError: not as it was written.
+        ValueError, KeyError, TypeError, AttributeError or FileNotFoundError: a file is missing or changed.
     """
     manifest = read_json(folder / MANIFEST)
     if manifest["schema"] != SCHEMA:
@@ -226,7 +225,7 @@ def _verify(folder: Path) -> None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
         if (digest, size) != (entry["sha256"], entry["size"]):
-            raise ValueError(f"{name} is not as it was written")
+            raise ValueError(f"{name} has changed since it was written")
 
 
 def set_aside(folder: Path, problem: str) -> None:
@@ -236,7 +235,7 @@ def set_aside(folder: Path, problem: str) -> None:
         number += 1
     with suppress(FileNotFoundError):  # another process was faster
         folder.rename(aside)
-        _log.warning("%s is damaged (%s): set aside as %s", folder, problem, aside.name)
+        _log.warning("%s is damaged (%s); set aside as %s", folder, problem, aside.name)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -257,3 +256,38 @@ def write_atomically(path: Path, text: str) -> None:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder: one rename takes it out of the store, then its files are deleted.
+
+    What an interruption leaves is swept by the next that is written beside it.
+
+    Raises:
+        TsdistillError: it can't be removed.
+    """
+    token = f"{_host}-{os.getpid()}-{secrets.token_hex(4)}"
+    hidden = folder.with_name(f".{folder.name}.tmp-{token}")
+    try:
+        folder.rename(hidden)
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise TsdistillError(
+            f"cannot remove {folder}: {error.strerror or error}; check the permissions"
+        ) from error
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a folder has the name under which an artefact is written."""
+    return _temporary_name.fullmatch(path.name) is not None
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a folder was half-written by a process that is gone, or set aside as broken."""
+    if re.fullmatch(r"[0-9A-Za-z_-]{1,64}\.broken-\d+", path.name):
+        return True
+    named = _temporary_name.fullmatch(path.name)
+    if not named:
+        return False
+    dead = named["host"] == _host and not _alive(int(named["pid"]))
+    return dead or time.time() - path.lstat().st_mtime > STALE_SECONDS

@@ -1,4 +1,4 @@
-"""Where and with what a result was made."""
+"""The environment that a result was made in."""
 
 import os
 import platform
@@ -58,7 +58,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Version of each library that bears on the numbers and is installed."""
+    """Version of each installed library that can affect the numbers."""
     found = {}
     for library in LIBRARIES:
         try:

@@ -1,6 +1,6 @@
 """The file formats of the store: strict JSON, YAML and safetensors; never pickle.
 
-JSON has no NaN: a float that is not finite (an undefined metric) is written as ``null``. Whoever reads a
+JSON has no NaN: a float that is not finite (an undefined metric) is written as ``null``. Code that reads a
 block of float metrics passes it through :func:`metrics`, which turns each ``null`` inside back into ``nan``.
 A block that is ``null`` as a whole (no validation part) stays None.
 """
@@ -47,7 +47,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     value = json.loads(path.read_bytes())
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds no JSON object")
+        raise ValueError(f"{path.name} is not a JSON object")
     return value
 
 
@@ -80,7 +80,7 @@ def from_yaml(text: str) -> dict[str, Any]:
     except (YAMLError, OmegaConfBaseException) as error:
         raise ValueError(f"config is malformed: {str(error).splitlines()[0]}") from error
     if not isinstance(config, DictConfig):
-        raise ValueError("config is no mapping")
+        raise ValueError("config is not a mapping")
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
     if _interpolates(plain):  # configs are stored resolved; an interpolation could build anything
         raise ValueError("config holds an interpolation (${...}), which no stored config has")
@@ -126,7 +126,7 @@ def load_tensors(path: Path) -> "dict[str, Tensor]":
     """Read named tensors.
 
     Raises:
-        ValueError: the file is no safetensors file.
+        ValueError: it is not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -28,7 +28,7 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
     """
     from filelock import FileLock, Timeout
 
-    path = folder.parents[2] / "locks" / f"{folder.parents[1].name}-{folder.name}.lock"
+    path = _lock_of(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -50,13 +50,45 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
         lock.release()
 
 
+def _lock_of(folder: Path) -> Path:
+    return folder.parents[2] / "locks" / f"{folder.parents[1].name}-{folder.name}.lock"
+
+
+@contextmanager
+def locked_if_free(folder: Path) -> Iterator[bool]:
+    """Hold the lock of an artefact if no other process does; yields whether it is held.
+
+    Raises:
+        TsdistillError: the lock's folder can't be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = _lock_of(folder)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError:  # no locks on this filesystem: see the module's docstring
+        yield True
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
 def made_once(
     folder: Path,
     read: Callable[[], T | None],
     make: Callable[[], T],
     waiting: Callable[[], None] | None = None,
 ) -> T:
-    """Read an artefact; where there is none, make it, or wait for the process that is making it.
+    """Read an artefact; if there is none, make it, or wait for the process that is making it.
 
     Args:
         folder: the artefact's folder.

@@ -1,4 +1,4 @@
-"""Run records: one folder a student, one file a failure. A table is always made from these."""
+"""Run records: one folder per student, one file per failure. All tables are made from these."""
 
 import csv
 import logging
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tsdistill.store.formats import Tensors
 
 SCHEMA = 2
-"""Of a record; those of an older version are left out, and named."""
+"""Schema of a record; records of an older version are left out of every listing."""
 CURVE_COLUMNS = ("stage", "epoch", "name", "value")
 METRIC_BLOCKS = (
     "validation",
@@ -34,6 +34,10 @@ METRIC_BLOCKS = (
 """The parts of a result in which ``null`` stands for an undefined number and is read as ``nan``."""
 
 _log = logging.getLogger("tsdistill")
+
+
+class OlderVersionError(ValueError):
+    """A record that an older version of tsdistill wrote."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def rewrite_run(out: Path, record: RunRecord) -> None:
 
 
 def find_run(out: Path, dataset: str, prefix: str) -> RunRecord | None:
-    """Read the first whole record whose id begins with a prefix; None where there is none."""
+    """Read the first intact record whose id starts with a prefix; None if there is none."""
     folder = place(out, "runs", dataset, "any").parent
     names = sorted(path.name for path in folder.glob(f"{prefix}*") if "." not in path.name)
     return next((found for name in names if (found := read_run(out, dataset, name)) is not None), None)
@@ -169,7 +173,7 @@ def _read_curve(path: Path) -> list[dict[str, Any]]:
 
 
 def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
-    """Read a run's record; None where there is none, or where it was broken and has been set aside."""
+    """Read a run's record; None if there is none, or if it was damaged and has been set aside."""
 
     def parse(folder: Path) -> RunRecord:
         return RunRecord(
@@ -191,14 +195,24 @@ def _read_result(folder: Path) -> dict[str, Any]:
     """Read ``result.json`` of a record.
 
     Raises:
-        ValueError: it is malformed, of another schema, or another run's.
+        OlderVersionError: it has an older schema.
+        ValueError: it is malformed, of a newer schema, or another run's.
     """
-    result = read_json(folder / "result.json")
-    if result.get("schema") != SCHEMA:
-        raise ValueError(f"result.json has schema {result.get('schema')!r}, not {SCHEMA}")
+    result = _of_this_schema(folder / "result.json")
     if result.get("id") != folder.name:
         raise ValueError(f"result.json is that of run {result.get('id')!r}")
     return {name: metrics(value) if name in METRIC_BLOCKS else value for name, value in result.items()}
+
+
+def _of_this_schema(path: Path) -> dict[str, Any]:
+    """Read a JSON object whose ``"schema"`` is ours; raises as ``_read_result`` does."""
+    value = read_json(path)
+    schema = value.get("schema")
+    if schema is None or (isinstance(schema, int) and schema < SCHEMA):
+        raise OlderVersionError(f"{path.name} is of an older version of tsdistill")
+    if schema != SCHEMA:
+        raise ValueError(f"{path.name} has schema {schema!r}, not {SCHEMA}")
+    return value
 
 
 def failure_path(out: Path, dataset: str, run_id: str) -> Path:
@@ -228,16 +242,25 @@ def iter_results(out: Path) -> Iterator[dict[str, Any]]:
     """Yield the result of every run under ``out``, by dataset and id, its times under ``"timing"``.
 
     Only ``result.json`` and ``timing.json`` are read and nothing is hashed, so thousands take seconds. A
-    record that can't be read is reported to the logger ``tsdistill`` and left where it is.
+    record that can't be read is reported to the logger ``tsdistill`` and left where it is; records of an
+    older version are reported in one line.
     """
+    older = 0
     for entry in _entries(out):
         if not entry.is_dir() or "." in entry.name:  # half-written, or set aside
             continue
         folder = Path(entry.path)
         try:
             yield {**_read_result(folder), "timing": read_json(folder / "timing.json")}
+        except OlderVersionError:
+            older += 1
         except (ValueError, OSError) as error:
             _log.warning("%s can't be read and is left out: %s", folder, error)
+    if older:
+        records = (
+            "1 record of an older version is" if older == 1 else f"{older} records of an older version are"
+        )
+        _log.warning("%s left out; `tsdistill clean` lists them", records)
 
 
 def iter_failures(out: Path) -> Iterator[dict[str, Any]]:
@@ -248,7 +271,9 @@ def iter_failures(out: Path) -> Iterator[dict[str, Any]]:
         if not run_id or dot + rest != ".failed.json" or path.with_name(run_id).is_dir():
             continue
         try:
-            yield read_json(path)
+            yield _of_this_schema(path)
+        except OlderVersionError:
+            continue  # `tsdistill clean` lists it
         except (ValueError, OSError) as error:
             _log.warning("%s can't be read and is left out: %s", path, error)
 

@@ -1,4 +1,4 @@
-"""What a teacher leaves for its students: the teacher, its pools of perturbed logits, its saliency maps."""
+"""What is stored of a teacher: itself, its pools of perturbed logits, its saliency maps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ def write_teacher(out: Path, dataset: str, teacher: TeacherArtefact) -> Path:
 
 
 def read_teacher(out: Path, dataset: str, key: str) -> TeacherArtefact | None:
-    """Read a teacher; None where there is none, or where it was broken and has been set aside."""
+    """Read a teacher; None if there is none, or if it was damaged and has been set aside."""
 
     def parse(folder: Path) -> TeacherArtefact:
         blocks = read_json(folder / "metrics.json")
@@ -166,7 +166,7 @@ def write_pool(out: Path, dataset: str, pool: PoolArtefact) -> Path:
 
 
 def read_pool(out: Path, dataset: str, key: str) -> PoolArtefact | None:
-    """Read a pool; None where there is none, or where it was broken and has been set aside."""
+    """Read a pool; None if there is none, or if it was damaged and has been set aside."""
 
     def parse(folder: Path) -> PoolArtefact:
         facts = read_json(folder / "facts.json")
@@ -194,7 +194,7 @@ def write_map(out: Path, dataset: str, saliency: MapArtefact) -> Path:
 
 
 def read_map(out: Path, dataset: str, key: str) -> MapArtefact | None:
-    """Read saliency maps; None where there are none, or where they were broken and have been set aside."""
+    """Read saliency maps; None if there are none, or if they were damaged and have been set aside."""
 
     def parse(folder: Path) -> MapArtefact:
         teacher = read_json(folder / "facts.json")["teacher"]

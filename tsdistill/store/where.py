@@ -4,7 +4,7 @@ import fnmatch
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tsdistill.errors import TsdistillError, nearest
 
@@ -23,7 +23,7 @@ _MEASURED = (
     "cost",
 )
 BLOCKS = {"training": "trained"}
-"""Blocks of a result that have another name here, since a setting has theirs."""
+"""Blocks of a result that are renamed here, because a setting already has their name."""
 _BLOCKS = {name: name for name in (*_MEASURED, "timing", "data")} | {new: old for old, new in BLOCKS.items()}
 _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -35,9 +35,18 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<sign><=|>=|!=|==|=|<|>|\(|\)|,)|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\""
     r"|(?P<word>[^\s<>=!(),'\"]+))"
 )
-_SIGNS = {(sign, True) for sign in ("(", ")", ",", "=", "==", "!=", *_COMPARED)}
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _MISSING = object()
+
+
+class _Token(NamedTuple):
+    """A word, a sign, or a quoted text: that is never a keyword and never a pattern."""
+
+    text: str
+    quoted: bool = False
+
+
+_SIGNS = {_Token(sign) for sign in ("(", ")", ",", "=", "==", "!=", *_COMPARED)}
 
 
 class Where:
@@ -46,8 +55,8 @@ class Where:
     Grammar: comparisons ``name op value`` under ``and``, ``or``, ``not`` and parentheses. ``op`` is ``=``,
     ``!=``, ``<``, ``<=``, ``>``, ``>=`` or ``in``; after ``=``, ``!=`` and ``in`` several values stand with
     commas between them. Names are those of a run (``dataset``, ``seed``, ...), any setting
-    (``saliency.window``) or metric (``test.accuracy``). Texts match with ``*`` and ``?``. What a run lacks
-    compares as false.
+    (``saliency.window``) or metric (``test.accuracy``). ``*`` and ``?`` match in texts unless these are
+    quoted. A comparison with something that a run lacks is false.
 
     Args:
         text: the filter.
@@ -108,48 +117,50 @@ class Where:
         return self._comparison()
 
     def _comparison(self) -> Predicate:
-        name = self._value("a name")
+        name = self._value("a name").text
         sign = next((s for s in ("=", "==", "!=", "in", *_COMPARED) if self._take(s)), None)
         if sign is None:
             raise self._wrong("=, !=, <, <=, >, >= or in")
         self.names.append(name)
         if sign in _COMPARED:
-            return _ordered(name, _COMPARED[sign], self._value("a value"))
+            return _ordered(name, _COMPARED[sign], self._value("a value").text)
         values = [self._value("a value")]
         while self._take(","):
             values.append(self._value("a value"))
-        wanted = sign != "!="
+        equal = sign != "!="
         return lambda result: (
             (found := value_of(result, name)) is not _MISSING
-            and any(_equal(found, value) for value in values) is wanted
+            and any(_equal(found, value) for value in values) is equal
         )
 
     def _take(self, word: str) -> bool:
-        if self._at < len(self._tokens) and self._tokens[self._at] == (word, True):
+        if self._at < len(self._tokens) and self._tokens[self._at] == _Token(word):
             self._at += 1
             return True
         return False
 
-    def _value(self, wanted: str) -> str:
+    def _value(self, expected: str) -> _Token:
         if self._at == len(self._tokens) or self._tokens[self._at] in _SIGNS:
-            raise self._wrong(wanted)
+            raise self._wrong(expected)
         self._at += 1
-        return self._tokens[self._at - 1][0]
+        return self._tokens[self._at - 1]
 
-    def _wrong(self, wanted: str) -> TsdistillError:
-        read = " ".join(token for token, _ in self._tokens[: self._at])
-        return TsdistillError(f"where={self.text}: {wanted} is expected after '{read}'")
+    def _wrong(self, expected: str) -> TsdistillError:
+        read = " ".join(token.text for token in self._tokens[: self._at])
+        place = f"after '{read}'" if read else "at the start"
+        return TsdistillError(f"where={self.text}: expected {expected} {place}")
 
 
-def _tokens(text: str) -> list[tuple[str, bool]]:
-    """Words and signs; a quoted text is never a keyword."""
+def _tokens(text: str) -> list[_Token]:
     found, at = [], 0
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None:
-            raise TsdistillError(f"where={text}: cannot read '{text[at:].strip()}'; quote texts with ' or \"")
+            raise TsdistillError(f"where={text}: cannot read '{text[at:].strip()}'; quote text with ' or \"")
         quoted = match["single"] if match["single"] is not None else match["double"]
-        found.append((quoted, False) if quoted is not None else (match["sign"] or match["word"], True))
+        found.append(
+            _Token(match["sign"] or match["word"]) if quoted is None else _Token(quoted, quoted=True)
+        )
         at = match.end()
     return found
 
@@ -176,7 +187,7 @@ def names_of(results: Iterable[Result]) -> set[str]:
 def _ordered(name: str, compare: Callable[[Any, Any], bool], text: str) -> Predicate:
     number = _number(text)
     if number is None:
-        raise TsdistillError(f"where: {name} is compared by size with '{text}', which is not a number")
+        raise TsdistillError(f"where: {name} can be compared by size with numbers only, not with '{text}'")
 
     def matches(result: Result) -> bool:
         found = value_of(result, name)
@@ -185,16 +196,17 @@ def _ordered(name: str, compare: Callable[[Any, Any], bool], text: str) -> Predi
     return matches
 
 
-def _equal(found: Any, text: str) -> bool:
+def _equal(found: Any, value: _Token) -> bool:
+    text = value.text
     if isinstance(found, list | tuple):
-        return any(_equal(each, text) for each in found)
+        return any(_equal(each, value) for each in found)
     if isinstance(found, float) and found != found:  # an undefined metric, null on disk
         found = None
     if isinstance(found, bool) or found is None:
         return text in _CONSTANTS and found is _CONSTANTS[text]
     if isinstance(found, int | float):
         return found == _number(text)
-    return fnmatch.fnmatchcase(str(found), text)
+    return str(found) == text if value.quoted else fnmatch.fnmatchcase(str(found), text)
 
 
 def _number(text: str) -> float | None:
