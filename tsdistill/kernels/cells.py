@@ -207,6 +207,7 @@ def sigmoid(value: Any) -> Any:
 
 # --- layers ---
 
+
 @njit(cache=True, nogil=True)
 def pack_weights(gru: bool, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, packed: Any) -> None:
     """Lay PyTorch's weights of a layer out as the kernel reads them.
@@ -475,7 +476,9 @@ def _store_four(array: Any, at: int, count: int, sums: Any) -> None:
 
 
 @njit(forceinline=True)
-def _products(gates: Any, g: int, g_step: int, v: Any, at: int, other: int, step: int, n: int, lanes: Any, to: int) -> None:
+def _products(
+    gates: Any, g: int, g_step: int, v: Any, at: int, other: int, step: int, n: int, lanes: Any, to: int
+) -> None:
     """Add to a unit's weight gradients, lane by lane, those of two inputs over n steps, from the last on."""
     p0, p1, p2, p3 = load(lanes, to), load(lanes, to + 8), load(lanes, to + 16), load(lanes, to + 24)
     q0, q1, q2, q3 = load(lanes, to + 32), load(lanes, to + 40), load(lanes, to + 48), load(lanes, to + 56)
@@ -507,11 +510,33 @@ def _weight_gradients(
         at = g + u * GATES * ROWS
         for k in range(0, n_x, 2):
             other = min(k + 1, n_x - 1)
-            _products(gates, at, GATES * c_width, x, x_at + k * ROWS, x_at + other * ROWS, n_x * ROWS, steps, lanes, to)
+            _products(
+                gates,
+                at,
+                GATES * c_width,
+                x,
+                x_at + k * ROWS,
+                x_at + other * ROWS,
+                n_x * ROWS,
+                steps,
+                lanes,
+                to,
+            )
             to += 64
         for k in range(0, units, 2):
             other = min(k + 1, units - 1)
-            _products(gates, at, GATES * c_width, hs, h_at + (1 + k) * ROWS, h_at + (1 + other) * ROWS, h_width, steps, lanes, to)
+            _products(
+                gates,
+                at,
+                GATES * c_width,
+                hs,
+                h_at + (1 + k) * ROWS,
+                h_at + (1 + other) * ROWS,
+                h_width,
+                steps,
+                lanes,
+                to,
+            )
             to += 64
 
 

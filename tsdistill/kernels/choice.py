@@ -1,5 +1,7 @@
 """Which way the recurrent layers are computed, and which one was used."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from tsdistill.config.schema import Kernel
@@ -7,8 +9,8 @@ from tsdistill.errors import TsdistillError
 
 __neutral__ = "a kernel moves numbers by rounding only, as another processor does; the environment names it"
 
-MOST_UNITS = {True: 64, False: 64}
-"""Hidden units up to which the fused kernel is faster than PyTorch with and without copies; measured."""
+MOST_UNITS = 32
+"""Hidden units up to which the fused kernel was measured to be clearly faster than PyTorch."""
 
 _wanted = Kernel.auto
 _used = False
@@ -24,23 +26,33 @@ def choose(kernel: Kernel) -> None:
     problem = _problem() if kernel is Kernel.fused else None
     if problem is not None:
         raise TsdistillError(
-            f"hardware.kernel=fused: {problem}; run pip install 'tsdistill[fast]', or use hardware.kernel=auto"
+            f"hardware.kernel=fused: {problem}; pip install tsdistill[fast], or use hardware.kernel=auto"
         )
     _wanted, _used = kernel, False
 
 
-def takes(units: int, single: bool, copies: bool) -> bool:
+@contextmanager
+def by_torch() -> Iterator[None]:
+    """Leave all passes to PyTorch in the meantime."""
+    global _wanted
+    before, _wanted = _wanted, Kernel.torch
+    try:
+        yield
+    finally:
+        _wanted = before
+
+
+def takes(units: int, single: bool) -> bool:
     """Whether the fused kernel is to compute a pass that it can compute, and note that it does.
 
     Args:
         units: hidden units of a layer.
         single: whether the numbers are of single precision; ``auto`` leaves others to PyTorch.
-        copies: whether there are perturbed copies, which start where their windows do.
     """
     global _used
     if _wanted is Kernel.torch:
         return False
-    if _wanted is Kernel.auto and (not single or units > MOST_UNITS[copies] or _problem() is not None):
+    if _wanted is Kernel.auto and (not single or units > MOST_UNITS or _problem() is not None):
         return False
     _used = True
     return True

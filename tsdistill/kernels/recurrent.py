@@ -1,7 +1,7 @@
 """Recurrent layers by the compiled kernel, as one differentiable function of their weights."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,9 @@ class Plan:
             entry = np.minimum(starts, last).ravel()
             order = np.argsort(entry, kind="stable")
             kin = series[order]
-            parts.append(_padded(B + order, kin, entry[order], np.where(entry[order] > 0, kin, -1), last[kin]))
+            parts.append(
+                _padded(B + order, kin, entry[order], np.where(entry[order] > 0, kin, -1), last[kin])
+            )
             joined = np.empty_like(order)
             joined[order] = np.arange(len(order))
             rows = np.concatenate([rows, clean * ROWS + joined])
@@ -78,14 +80,19 @@ def _padded(*columns: Integers) -> list[Integers]:
 
 
 def last_states(
-    gru: bool, rows: Tensor, last: Tensor, starts: Tensor | None, masks: list[Tensor], weights: list[Tensor]
+    gru: bool,
+    rows: Tensor,
+    last: Tensor | None,
+    starts: Tensor | None,
+    masks: list[Tensor],
+    weights: list[Tensor],
 ) -> Tensor:
     """Run recurrent layers and read the top one at each row's last step.
 
     Args:
         gru: whether they are GRUs; else LSTMs.
         rows: the series, then, m by m, their copies, (B (M + 1), C, T), which need no gradient.
-        last: last true step of each series, (B,) int64.
+        last: last true step of each series, (B,) int64; None if it is the last one there is.
         starts: first step in which each copy may differ from its series, (B, M) int64; None without copies.
         masks: factors on the inputs of all layers but the first, (B, T, units) each; or none.
         weights: of each layer w_ih, w_hh, b_ih, b_hh as PyTorch has them, of the dtype of ``rows``.
@@ -95,9 +102,20 @@ def last_states(
         differentiated again.
     """
     _announce()
-    plan = Plan.of(last.numpy(), None if starts is None else starts.T.numpy())
+    B, T = len(rows) if starts is None else len(starts), rows.shape[2]
+    if last is None and starts is None:
+        plan = _whole(B, T)
+    else:
+        ends = np.full(B, T - 1) if last is None else last.numpy()
+        plan = Plan.of(ends, None if starts is None else starts.T.numpy())
     states: Tensor = _LastStates.apply(gru, plan, rows, masks, *weights)  # type: ignore[no-untyped-call]
     return states
+
+
+@lru_cache(maxsize=64)
+def _whole(series: int, length: int) -> Plan:
+    """The plan of some series of one length without copies."""
+    return Plan.of(np.full(series, length - 1))
 
 
 class _Layer:
@@ -184,7 +202,9 @@ class _LastStates(torch.autograd.Function):
     """Top states of rows at their last steps as a function of the weights."""
 
     @staticmethod
-    def forward(ctx: Any, gru: bool, plan: Plan, rows: Tensor, masks: list[Tensor], *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, gru: bool, plan: Plan, rows: Tensor, masks: list[Tensor], *weights: Tensor
+    ) -> Tensor:
         keep = any(ctx.needs_input_grad)
         T, blocks = rows.shape[2], len(plan.begin)
         x, first = np.empty((blocks, T, 1 + rows.shape[1], ROWS), rows.numpy().dtype), 0

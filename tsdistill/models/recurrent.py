@@ -1,6 +1,7 @@
 """Recurrent classifiers: LSTM and GRU."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,16 +54,14 @@ class Recurrent(nn.Module):
         Returns:
             Logits, (B, K).
         """
-        if self._is_fused(x, copies=False):
-            logits: Tensor = self.head(self._last_states(x, None, self._last(x, lengths)))
-            return logits
+        if self._is_fused(x):
+            return cast(Tensor, self.head(self._last_states(x, None, lengths)))
         h = x.transpose(1, 2)
         for i, layer in enumerate(self.layers):
             h, _ = layer(self.dropout(h) if i else h)
         # Steps after the last true one cannot reach back to it, so padding needs no mask.
         last = h[:, -1] if lengths is None else h[torch.arange(len(h), device=h.device), lengths - 1]
-        logits = self.head(last)
-        return logits
+        return cast(Tensor, self.head(last))
 
     def forward_perturbed(
         self, x: Tensor, windows: Windows, lengths: Tensor | None = None
@@ -83,10 +82,12 @@ class Recurrent(nn.Module):
             Logits of the clean series, (B, K), and of their copies, (B, M, K).
         """
         (B, _, T), M = x.shape, windows.starts.shape[1]
-        last = self._last(x, lengths)
-        if self._is_fused(x, copies=True):
-            both: Tensor = self.head(self._last_states(windows.stack(x).flatten(0, 1), windows.starts, last))
+        if self._is_fused(x):
+            both: Tensor = self.head(
+                self._last_states(windows.stack(x).flatten(0, 1), windows.starts, lengths)
+            )
             return both[:B], both[B:].view(M, B, -1).transpose(0, 1)
+        last = torch.full((B,), T - 1, device=x.device) if lengths is None else lengths - 1
         entry, order = torch.minimum(windows.starts, last[:, None]).T.flatten().sort(stable=True)
         chunk = _chunk_length(B * M, T, windows.width, self.head.in_features)
         ends = torch.arange(chunk, T + chunk, chunk, device=x.device)
@@ -100,12 +101,7 @@ class Recurrent(nn.Module):
         joined_at = torch.empty_like(order).scatter_(0, order, torch.arange(B * M, device=x.device))
         return logits[:B], logits[B:].index_select(0, joined_at).view(M, B, -1).transpose(0, 1)
 
-    @staticmethod
-    def _last(x: Tensor, lengths: Tensor | None) -> Tensor:
-        """Last true step of each series, (B,) int64."""
-        return x.new_full((len(x),), x.shape[2] - 1, dtype=torch.int64) if lengths is None else lengths - 1
-
-    def _is_fused(self, x: Tensor, copies: bool) -> bool:
+    def _is_fused(self, x: Tensor) -> bool:
         """Whether the compiled kernel takes a pass.
 
         It has no gradient to the series, which may have to be differentiated again, and none of its sequences
@@ -114,18 +110,19 @@ class Recurrent(nn.Module):
         plain = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
         if not plain or x.requires_grad or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
             return False
-        if any(p.dtype != x.dtype for p in self.layers.parameters()):
+        if self.head.weight.dtype != x.dtype:
             return False
         if any(layer._forward_hooks or layer._forward_pre_hooks for layer in self.layers):
             return False
-        return choice.takes(self.head.in_features, x.dtype == torch.float32, copies)
+        return choice.takes(self.head.in_features, x.dtype == torch.float32)
 
-    def _last_states(self, rows: Tensor, starts: Tensor | None, last: Tensor) -> Tensor:
+    def _last_states(self, rows: Tensor, starts: Tensor | None, lengths: Tensor | None) -> Tensor:
         """Top states of series and copies at their last steps by the compiled kernel, (B (M + 1), hidden)."""
         from tsdistill.kernels.recurrent import last_states  # compiled code takes a second to load
 
-        masks = self._dropout_masks(len(last), rows)
-        weights = [weight for layer in self.layers for weight in layer.all_weights[0]]
+        masks = self._dropout_masks(len(rows if starts is None else starts), rows.transpose(1, 2))
+        last = None if lengths is None else lengths - 1
+        weights: list[Tensor] = [weight for layer in self.layers for weight in layer.parameters()]
         return last_states(isinstance(self, GRU), rows, last, starts, masks, weights)
 
     def _dropout_masks(self, series: int, rows: Tensor) -> list[Tensor]:

@@ -35,8 +35,9 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         device: the torch device that does the work, such as ``"cpu"`` or ``"cuda:0"``.
 
     Returns:
-        Versions, platform, device and its name, number of CPUs, torch threads, the kernel of recurrent layers, and of the package's checkout
-        the commit and whether files differ from it (None where the package is not run from a checkout).
+        Versions, platform, device and its name, number of CPUs, torch threads, what computed recurrent
+        layers, and of the package's checkout the commit and whether files differ from it (None where the
+        package is not run from a checkout).
     """
     import torch
 
