@@ -79,7 +79,6 @@ def test_equals_pytorch_with_gradients(case):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("TSDISTILL_LONG" not in os.environ, reason="200 shapes; set TSDISTILL_LONG")
 @settings(max_examples=200, deadline=None)
 @given(cases())
 def test_equals_pytorch_with_gradients_on_many_shapes(case):

@@ -5,7 +5,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tsdistill.kernels import choice
 from tsdistill.saliency.windows import Windows
@@ -130,7 +129,7 @@ class Recurrent(nn.Module):
         if not (self.training and self.dropout.p):
             return []
         ones = rows.new_ones(series, rows.shape[1], self.head.in_features)
-        return [functional.dropout(ones, self.dropout.p) for _ in range(len(self.layers) - 1)]
+        return [self.dropout(ones) for _ in range(len(self.layers) - 1)]
 
     def _grow(
         self,
