@@ -40,6 +40,14 @@ class Precision(Enum):
     bf16 = "bf16"
 
 
+class Kernel(Enum):
+    """What computes recurrent layers: PyTorch, the compiled kernel, or whichever is faster."""
+
+    auto = "auto"
+    torch = "torch"
+    fused = "fused"
+
+
 class PoolMode(Enum):
     """Perturbations from a cached pool, or fresh ones at every step with the teacher in the loop."""
 
@@ -132,6 +140,7 @@ class HardwareConf:
     threads: int = 1
     deterministic: bool = True
     compile: bool = False
+    kernel: Kernel = Kernel.auto
 
 
 @dataclass

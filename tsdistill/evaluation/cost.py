@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tsdistill.evaluation.predict import evaluating
+from tsdistill.kernels.choice import by_torch
 
 
 def parameters(model: nn.Module) -> int:
@@ -38,8 +39,8 @@ def macs(model: nn.Module, channels: int, length: int) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     model = deepcopy(model).cpu().float()
-    # The counter does not see inside oneDNN's fused LSTM; without it the layer runs as matrix products.
-    with warnings.catch_warnings(), evaluating(model), torch.no_grad():
+    # The counter does not see inside a fused layer, oneDNN's or ours; here it runs as matrix products.
+    with warnings.catch_warnings(), evaluating(model), torch.no_grad(), by_torch():
         warnings.simplefilter("ignore")
         with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, channels, length))

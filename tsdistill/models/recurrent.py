@@ -1,11 +1,12 @@
 """Recurrent classifiers: LSTM and GRU."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from tsdistill.kernels import choice
 from tsdistill.models.starts import Start, start_recurrent
 from tsdistill.saliency.windows import Windows
 
@@ -55,13 +56,14 @@ class Recurrent(nn.Module):
         Returns:
             Logits, (B, K).
         """
+        if self._is_fused(x):
+            return cast(Tensor, self.head(self._last_states(x, None, lengths)))
         h = x.transpose(1, 2)
         for i, layer in enumerate(self.layers):
             h, _ = layer(self.dropout(h) if i else h)
         # Steps after the last true one cannot reach back to it, so padding needs no mask.
         last = h[:, -1] if lengths is None else h[torch.arange(len(h), device=h.device), lengths - 1]
-        logits: Tensor = self.head(last)
-        return logits
+        return cast(Tensor, self.head(last))
 
     def forward_perturbed(
         self, x: Tensor, windows: Windows, lengths: Tensor | None = None
@@ -82,6 +84,11 @@ class Recurrent(nn.Module):
             Logits of the clean series, (B, K), and of their copies, (B, M, K).
         """
         (B, _, T), M = x.shape, windows.starts.shape[1]
+        if self._is_fused(x):
+            both: Tensor = self.head(
+                self._last_states(windows.stack(x).flatten(0, 1), windows.starts, lengths)
+            )
+            return both[:B], both[B:].view(M, B, -1).transpose(0, 1)
         last = torch.full((B,), T - 1, device=x.device) if lengths is None else lengths - 1
         entry, order = torch.minimum(windows.starts, last[:, None]).T.flatten().sort(stable=True)
         chunk = _chunk_length(B * M, T, windows.width, self.head.in_features)
@@ -96,12 +103,36 @@ class Recurrent(nn.Module):
         joined_at = torch.empty_like(order).scatter_(0, order, torch.arange(B * M, device=x.device))
         return logits[:B], logits[B:].index_select(0, joined_at).view(M, B, -1).transpose(0, 1)
 
+    def _is_fused(self, x: Tensor) -> bool:
+        """Whether the compiled kernel takes a pass.
+
+        It has no gradient to the series, which may have to be differentiated again, and none of its sequences
+        can be hooked.
+        """
+        plain = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
+        if not plain or x.requires_grad or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+            return False
+        if self.head.weight.dtype != x.dtype:
+            return False
+        if any(layer._forward_hooks or layer._forward_pre_hooks for layer in self.layers):
+            return False
+        return choice.takes(self.head.in_features, x.dtype == torch.float32)
+
+    def _last_states(self, rows: Tensor, starts: Tensor | None, lengths: Tensor | None) -> Tensor:
+        """Top states of series and copies at their last steps by the compiled kernel, (B (M + 1), hidden)."""
+        from tsdistill.kernels.recurrent import last_states  # compiled code takes a second to load
+
+        masks = self._dropout_masks(len(rows if starts is None else starts), rows.transpose(1, 2))
+        last = None if lengths is None else lengths - 1
+        weights: list[Tensor] = [weight for layer in self.layers for weight in layer.parameters()]
+        return last_states(isinstance(self, GRU), rows, last, starts, masks, weights)
+
     def _dropout_masks(self, series: int, rows: Tensor) -> list[Tensor]:
         """Draw the factors (B, T, hidden) on the inputs of all layers but the first; none where all are 1."""
         if not (self.training and self.dropout.p):
             return []
         ones = rows.new_ones(series, rows.shape[1], self.head.in_features)
-        return [functional.dropout(ones, self.dropout.p) for _ in range(len(self.layers) - 1)]
+        return [self.dropout(ones) for _ in range(len(self.layers) - 1)]
 
     def _grow(
         self,

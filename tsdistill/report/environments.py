@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-IRRELEVANT = frozenset({"commit", "dirty", "cpus", "platform", "tsdistill"})
+IRRELEVANT = frozenset({"commit", "dirty", "cpus", "platform", "tsdistill", "kernel_cpu"})
 """What is recorded, yet moves no number, or is in the runs' keys already."""
 
 

@@ -211,8 +211,8 @@ def refuse_foreign(node: object, path: str) -> None:
         target = node.get("_target_")
         if target is not None and not _is_own(str(target), path):
             raise TsdistillError(
-                f"{path}._target_={target} in a stored config is not a dataset, model or teacher of tsdistill "
-                "or torch; add allow_code=true if you trust it"
+                f"{path}._target_={target} in a stored config is not a dataset, model or teacher of "
+                "tsdistill or torch; add allow_code=true if you trust it"
             )
         for key, value in node.items():
             refuse_foreign(value, f"{path}.{key}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tsdistill
+from tsdistill.kernels import choice
 
 LIBRARIES = (
     "torch",
@@ -34,8 +35,9 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         device: the torch device that does the work, such as ``"cpu"`` or ``"cuda:0"``.
 
     Returns:
-        Versions, platform, device and its name, number of CPUs, torch threads, and of the package's checkout
-        the commit and whether files differ from it (None where the package is not run from a checkout).
+        Versions, platform, device and its name, number of CPUs, torch threads, what computed recurrent
+        layers, and of the package's checkout the commit and whether files differ from it (None where the
+        package is not run from a checkout).
     """
     import torch
 
@@ -51,6 +53,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         **{name: os.environ[name] for name in ROUNDING if name in os.environ},
+        **choice.used(),
         "commit": commit,
         "dirty": dirty,
     }

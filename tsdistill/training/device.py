@@ -7,6 +7,7 @@ import torch
 
 from tsdistill.config.schema import HardwareConf
 from tsdistill.errors import TsdistillError, nearest
+from tsdistill.kernels import choice
 
 
 def set_up(hardware: HardwareConf) -> torch.device:
@@ -19,9 +20,10 @@ def set_up(hardware: HardwareConf) -> torch.device:
         The device.
 
     Raises:
-        TsdistillError: if the device is unknown or not there.
+        TsdistillError: if the device is unknown or not there, or the kernel can't be had.
     """
     device = resolve_device(hardware.device)
+    choice.choose(hardware.kernel)
     if hardware.threads < 1:
         raise TsdistillError(f"hardware.threads={hardware.threads} should be 1 or more")
     torch.set_num_threads(hardware.threads)

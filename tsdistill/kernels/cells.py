@@ -1,0 +1,684 @@
+"""One recurrent layer, forward and backward, over blocks of rows: the compiled part.
+
+A block is 16 series side by side. Everything lies in flat arrays, the 16 rows innermost:
+
+- a sequence: (blocks, T or T + 1, 1 + channels, 16), whose channel 0 is all ones and carries the bias;
+- hidden states ``hs``: a sequence of T + 1, of which slot t is the state before step t;
+- cell states ``cs``: (blocks, T + 1, units, 16);
+- ``gates``: (blocks, T, units, 5, 16), of an LSTM i, f, g, o and tanh c; of a GRU r, z, n and the part of n
+  that r multiplies. The backward pass puts the gradients of the four sums in their place.
+- weights: (units, 1 + channels + units, 4), a GRU's with zeros where a sum does not read an input.
+
+A row enters its block at ``entry``: with zeros at step 0, else with the state that row ``origin`` has there.
+Before, it holds numbers that nothing reads, and their gradients are zero.
+
+Sums run over lanes of eight numbers, whatever the processor has, in a fixed order, and multiplication and
+addition are never contracted: the same bits come out of every instruction set.
+
+All of it stands in one file, since numba's cache of compiled code sees changes in a function's own file only.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 8
+ROWS = 2 * LANES
+GATES = 5
+BUDGET = 4096
+"""Gradients of sums that are kept before they are multiplied with inputs: a quarter of a level-1 cache."""
+
+
+# --- lanes ---
+
+
+class Lanes(types.Type):
+    """Numba's type of eight floats or doubles."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"lanes({dtype})")
+
+
+@register_model(Lanes)
+class _Model(models.PrimitiveModel):
+    """How eight numbers lie in a register."""
+
+    def __init__(self, dmm: Any, fe_type: Lanes) -> None:
+        super().__init__(dmm, fe_type, ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), LANES))
+
+
+def _spread(context: Any, builder: Any, lanes: Lanes, kind: Any, value: Any) -> Any:
+    """Turn a scalar into eight equal lanes; lanes stay as they are."""
+    if isinstance(kind, Lanes):
+        return value
+    scalar = context.cast(builder, value, kind, lanes.dtype)
+    vector = context.get_value_type(lanes)
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+@intrinsic
+def load(_: Any, array: types.Array, index: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Eight numbers of a flat array from an index on, which is not checked."""
+    lanes = Lanes(array.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _address(context, builder, array, *args)
+        pointer = builder.bitcast(place, context.get_value_type(lanes).as_pointer())
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return lanes(array, types.intp), generate
+
+
+@intrinsic
+def store(_: Any, array: types.Array, index: types.Integer, value: Lanes) -> tuple[Any, Callable[..., Any]]:
+    """Write eight numbers into a flat array from an index on, which is not checked."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _address(context, builder, array, *args[:2])
+        pointer = builder.bitcast(place, context.get_value_type(value).as_pointer())
+        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic
+def spread(_: Any, array: types.Array, index: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Eight times the number of a flat array at an index, which is not checked."""
+    lanes = Lanes(array.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        scalar = builder.load(_address(context, builder, array, *args))
+        return _spread(context, builder, lanes, array.dtype, scalar)
+
+    return lanes(array, types.intp), generate
+
+
+@intrinsic
+def zeros(_: Any, array: types.Array) -> tuple[Any, Callable[..., Any]]:
+    """Eight zeros of an array's type."""
+    lanes = Lanes(array.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.get_null_value(context.get_value_type(lanes))
+
+    return lanes(array), generate
+
+
+def _define(function: Any, instruction: str) -> None:
+    """Let an operator of Python mean an instruction where one side has lanes; a scalar is spread."""
+
+    @intrinsic
+    def apply(_: Any, a: Any, b: Any) -> tuple[Any, Callable[..., Any]]:
+        lanes = a if isinstance(a, Lanes) else b
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pair = [_spread(context, builder, lanes, *each) for each in zip((a, b), args, strict=True)]
+            return getattr(builder, instruction)(*pair)
+
+        return lanes(a, b), generate
+
+    @overload(function, strict=False)
+    def choose(a: Any, b: Any) -> Any:
+        return (lambda a, b: apply(a, b)) if isinstance(a, Lanes) or isinstance(b, Lanes) else None
+
+
+_define(operator.add, "fadd")
+_define(operator.sub, "fsub")
+_define(operator.mul, "fmul")
+_define(operator.truediv, "fdiv")
+
+
+@intrinsic
+def clip(_: Any, value: Lanes, bound: types.Float) -> tuple[Any, Callable[..., Any]]:
+    """Values within -bound and bound; NaN stays NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        top = _spread(context, builder, value, bound, args[1])
+        bottom = builder.fneg(top)
+        below = builder.select(builder.fcmp_ordered(">", args[0], top), top, args[0])
+        return builder.select(builder.fcmp_ordered("<", below, bottom), bottom, below)
+
+    return value(value, bound), generate
+
+
+@intrinsic
+def _tanh_of_each(_: Any, value: Lanes) -> tuple[Any, Callable[..., Any]]:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        call = context.get_function(math.tanh, value.dtype(value.dtype))
+        result = args[0]
+        for lane in (ir.IntType(32)(i) for i in range(LANES)):
+            one = call(builder, [builder.extract_element(args[0], lane)])
+            result = builder.insert_element(result, one, lane)
+        return result
+
+    return value(value), generate
+
+
+@njit(forceinline=True)
+def _rational_tanh(value: Any) -> Any:
+    x = clip(value, 7.90531110763549805)
+    s = x * x
+    above = s * -2.76076847742355e-16 + 2.00018790482477e-13
+    above = above * s + -8.60467152213735e-11
+    above = above * s + 5.12229709037114e-08
+    above = above * s + 1.48572235717979e-05
+    above = above * s + 6.37261928875436e-04
+    above = above * s + 4.89352455891786e-03
+    below = s * 1.19825839466702e-06 + 1.18534705686654e-04
+    below = below * s + 2.26843463243900e-03
+    below = below * s + 4.89352518554385e-03
+    return x * above / below
+
+
+def tanh(value: Any) -> Any:
+    """Hyperbolic tangent of each lane; in single precision Eigen's rational approximation, to 2e-7."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload(tanh, strict=False)
+def _overload_tanh(value: Any) -> Any:
+    if not isinstance(value, Lanes):
+        return None
+    if value.dtype == types.float32:
+        return lambda value: _rational_tanh(value)
+    return lambda value: _tanh_of_each(value)
+
+
+@njit(forceinline=True)
+def sigmoid(value: Any) -> Any:
+    """Logistic function of each lane."""
+    return tanh(value * 0.5) * 0.5 + 0.5
+
+
+# --- layers ---
+
+
+@njit(cache=True, nogil=True)
+def pack_weights(gru: bool, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, packed: Any) -> None:
+    """Lay PyTorch's weights of a layer out as the kernel reads them.
+
+    Args:
+        gru: whether these are a GRU's.
+        w_ih: (gates * units, channels).
+        w_hh: (gates * units, units).
+        b_ih: (gates * units,).
+        b_hh: (gates * units,).
+        packed: zeros, (units, 1 + channels + units, 4).
+    """
+    units, channels = w_hh.shape[1], w_ih.shape[1]
+    for u in range(units):
+        for gate in range(3 if gru else 4):
+            row, last = gate * units + u, gru and gate == 2
+            hidden = 3 if last else gate
+            packed[u, 0, gate] += b_ih[row]
+            packed[u, 0, hidden] += b_hh[row]
+            for c in range(channels):
+                packed[u, 1 + c, gate] = w_ih[row, c]
+            for k in range(units):
+                packed[u, 1 + channels + k, hidden] = w_hh[row, k]
+
+
+@njit(cache=True, nogil=True)
+def unpack_gradients(gru: bool, packed: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> None:
+    """The way back of ``pack_weights``."""
+    units, channels = w_hh.shape[1], w_ih.shape[1]
+    for u in range(units):
+        for gate in range(3 if gru else 4):
+            row, last = gate * units + u, gru and gate == 2
+            hidden = 3 if last else gate
+            b_ih[row] = packed[u, 0, gate]
+            b_hh[row] = packed[u, 0, hidden]
+            for c in range(channels):
+                w_ih[row, c] = packed[u, 1 + c, gate]
+            for k in range(units):
+                w_hh[row, k] = packed[u, 1 + channels + k, hidden]
+
+
+@njit(cache=True, nogil=True)
+def transpose_weights(packed: Any, first: int, turned: Any) -> None:
+    """Lay out for the backward pass the weights of some inputs.
+
+    Args:
+        packed: (units, inputs, 4).
+        first: the first of these inputs.
+        turned: zeros, (ceil(n / 4), units, 4, 4), the last index over four inputs each.
+    """
+    for k in range(first, min(packed.shape[1], first + 4 * turned.shape[0])):
+        for u in range(packed.shape[0]):
+            for gate in range(4):
+                turned[(k - first) // 4, u, gate, (k - first) % 4] = packed[u, k, gate]
+
+
+@njit(cache=True, nogil=True)
+def pack_rows(x: Any, source: Any, begin: Any, end: Any, blocks: Any) -> None:
+    """Fill a sequence.
+
+    Args:
+        x: series, (N, C, T).
+        source: series of each row, (16 * blocks,) int64, -1 for a row that only fills up.
+        begin: first step of each block, (blocks,) int64.
+        end: the step after its last, (blocks,) int64.
+        blocks: (blocks, T, 1 + C, 16).
+    """
+    for b in range(len(blocks)):
+        for t in range(begin[b], end[b]):
+            for r in range(ROWS):
+                blocks[b, t, 0, r] = 1
+        for r in range(ROWS):
+            row = source[ROWS * b + r]
+            for c in range(x.shape[1]):
+                for t in range(begin[b], end[b]):
+                    blocks[b, t, 1 + c, r] = x[row, c, t] if row >= 0 else 0
+
+
+@njit(forceinline=True)
+def _sums(values: Any, at: int, count: int, weights: Any, w: int, sums: Any) -> Any:
+    """Add to four sums of 16 rows the products of some inputs with their weights."""
+    a0, b0, a1, b1, a2, b2, a3, b3 = sums
+    for _ in range(count):
+        a, b = load(values, at), load(values, at + LANES)
+        w0, w1 = spread(weights, w), spread(weights, w + 1)
+        a0, b0, a1, b1 = a0 + w0 * a, b0 + w0 * b, a1 + w1 * a, b1 + w1 * b
+        w2, w3 = spread(weights, w + 2), spread(weights, w + 3)
+        a2, b2, a3, b3 = a2 + w2 * a, b2 + w2 * b, a3 + w3 * a, b3 + w3 * b
+        at += ROWS
+        w += 4
+    return a0, b0, a1, b1, a2, b2, a3, b3
+
+
+@njit(forceinline=True)
+def _lstm(sums: Any, gates: Any, at: int, cs: Any, before: int, after: int, hs: Any, h: int) -> None:
+    """One unit, 8 rows: gates, cell state and hidden state."""
+    i, f, g, o = sigmoid(sums[0]), sigmoid(sums[1]), tanh(sums[2]), sigmoid(sums[3])
+    c = f * load(cs, before) + i * g
+    squashed = tanh(c)
+    store(cs, after, c)
+    store(hs, h, o * squashed)
+    store(gates, at, i)
+    store(gates, at + ROWS, f)
+    store(gates, at + 2 * ROWS, g)
+    store(gates, at + 3 * ROWS, o)
+    store(gates, at + 4 * ROWS, squashed)
+
+
+@njit(forceinline=True)
+def _gru(sums: Any, gates: Any, at: int, hs: Any, before: int, after: int) -> None:
+    """One unit, 8 rows: gates and hidden state."""
+    r, z = sigmoid(sums[0]), sigmoid(sums[1])
+    n = tanh(sums[2] + r * sums[3])
+    store(hs, after, n + z * (load(hs, before) - n))
+    store(gates, at, r)
+    store(gates, at + ROWS, z)
+    store(gates, at + 2 * ROWS, n)
+    store(gates, at + 3 * ROWS, sums[3])
+
+
+@njit(forceinline=True)
+def _enter(states: Any, slots: int, width: int, first: int, t: int, b: int, r: int, origin: int) -> None:
+    """Give a row the state that another has before step t."""
+    to = (b * slots + t) * width + r
+    source = (origin // ROWS * slots + t) * width + origin % ROWS
+    for at in range(first * ROWS, width, ROWS):
+        states[to + at] = states[source + at]
+
+
+@njit(cache=True, nogil=True)
+def forward(
+    gru: bool,
+    keep: int,
+    x: Any,
+    x_slots: int,
+    x_first: int,
+    weights: Any,
+    begin: Any,
+    end: Any,
+    entry: Any,
+    origin: Any,
+    hs: Any,
+    cs: Any,
+    gates: Any,
+) -> None:
+    """Run a layer over all blocks.
+
+    Args:
+        gru: whether it is a GRU.
+        keep: 1 if ``gates`` has all steps, 0 if it has one that is written over.
+        x: its input, a flat sequence.
+        x_slots: slots of a block in it.
+        x_first: slot of step 0.
+        weights: packed, (units, inputs, 4).
+        begin: first step of each block, (blocks,) int64.
+        end: the step after its last, (blocks,) int64.
+        entry: step at which each row enters, (16 * blocks,) int64, ascending within a block.
+        origin: row of whose state it then takes, or -1, (16 * blocks,) int64, in a block before.
+        hs: hidden states, a flat sequence, written.
+        cs: cell states, flat, written; of one element for a GRU.
+        gates: flat, written.
+    """
+    units, inputs = weights.shape[0], weights.shape[1]
+    x_width, h_width, c_width = (inputs - units) * ROWS, (1 + units) * ROWS, units * ROWS
+    slots, flat = len(hs) // (h_width * len(begin)), weights.reshape(-1)
+    for b in range(len(begin)):
+        start = (b * slots + begin[b]) * h_width
+        hs[start : start + h_width] = 0
+        hs[start : start + ROWS] = 1
+        if not gru:
+            start = (b * slots + begin[b]) * c_width
+            cs[start : start + c_width] = 0
+        entered = 0
+        for t in range(begin[b], end[b]):
+            while entered < ROWS and entry[b * ROWS + entered] <= t:
+                row = origin[b * ROWS + entered]
+                if row >= 0:
+                    _enter(hs, slots, h_width, 1, t, b, entered, row)
+                    if not gru:
+                        _enter(cs, slots, c_width, 0, t, b, entered, row)
+                entered += 1
+            x_at = (b * x_slots + t + x_first) * x_width
+            h_at, c_at = (b * slots + t) * h_width, (b * slots + t) * c_width
+            g_at = keep * (b * (slots - 1) + t) * GATES * c_width
+            hs[h_at + h_width : h_at + h_width + ROWS] = 1
+            for u in range(units):
+                w = u * inputs * 4
+                w0, w1, w2, w3 = (
+                    spread(flat, w),
+                    spread(flat, w + 1),
+                    spread(flat, w + 2),
+                    spread(flat, w + 3),
+                )
+                sums = (w0, w0, w1, w1, w2, w2, w3, w3)
+                sums = _sums(x, x_at + ROWS, inputs - units - 1, flat, w + 4, sums)
+                sums = _sums(hs, h_at + ROWS, units, flat, w + (inputs - units) * 4, sums)
+                a, b_ = (sums[0], sums[2], sums[4], sums[6]), (sums[1], sums[3], sums[5], sums[7])
+                g, h, c = g_at + u * GATES * ROWS, h_at + (1 + u) * ROWS, c_at + u * ROWS
+                if gru:
+                    _gru(a, gates, g, hs, h, h + h_width)
+                    _gru(b_, gates, g + LANES, hs, h + LANES, h + LANES + h_width)
+                else:
+                    _lstm(a, gates, g, cs, c, c + c_width, hs, h + h_width)
+                    c += LANES
+                    _lstm(b_, gates, g + LANES, cs, c, c + c_width, hs, h + LANES + h_width)
+
+
+@njit(forceinline=True)
+def _lstm_back(gates: Any, at: int, cs: Any, c: int, dh: Any, carry: Any, k: int) -> None:
+    """One unit, 8 rows: gradients of the four sums in place of the gates, of the cell state in ``carry``."""
+    i, f, g = load(gates, at), load(gates, at + ROWS), load(gates, at + 2 * ROWS)
+    o, squashed = load(gates, at + 3 * ROWS), load(gates, at + 4 * ROWS)
+    d = load(dh, k)
+    dc = load(carry, k) + d * o * (1.0 - squashed * squashed)
+    store(gates, at, dc * g * (i * (1.0 - i)))
+    store(gates, at + ROWS, dc * load(cs, c) * (f * (1.0 - f)))
+    store(gates, at + 2 * ROWS, dc * i * (1.0 - g * g))
+    store(gates, at + 3 * ROWS, d * squashed * (o * (1.0 - o)))
+    store(carry, k, dc * f)
+
+
+@njit(forceinline=True)
+def _gru_back(gates: Any, at: int, hs: Any, h: int, dh: Any, carry: Any, k: int) -> None:
+    """One unit, 8 rows: gradients of the four sums, and in ``carry`` what passes straight to the state."""
+    r, z = load(gates, at), load(gates, at + ROWS)
+    n, inner = load(gates, at + 2 * ROWS), load(gates, at + 3 * ROWS)
+    d = load(dh, k)
+    dn = d * (1.0 - z) * (1.0 - n * n)
+    store(gates, at, dn * inner * (r * (1.0 - r)))
+    store(gates, at + ROWS, d * (load(hs, h) - n) * (z * (1.0 - z)))
+    store(gates, at + 2 * ROWS, dn)
+    store(gates, at + 3 * ROWS, dn * r)
+    store(carry, k, d * z)
+
+
+@njit(forceinline=True)
+def _back(gates: Any, at: int, units: int, turned: Any, w: int, sums: Any) -> Any:
+    """Add to the gradients of four inputs, 16 rows, those that come from the sums of all units."""
+    a0, b0, a1, b1, a2, b2, a3, b3 = sums
+    for _ in range(units):
+        for gate in range(4):
+            a, b = load(gates, at + gate * ROWS), load(gates, at + gate * ROWS + LANES)
+            w0, w1 = spread(turned, w), spread(turned, w + 1)
+            a0, b0, a1, b1 = a0 + w0 * a, b0 + w0 * b, a1 + w1 * a, b1 + w1 * b
+            w2, w3 = spread(turned, w + 2), spread(turned, w + 3)
+            a2, b2, a3, b3 = a2 + w2 * a, b2 + w2 * b, a3 + w3 * a, b3 + w3 * b
+            w += 4
+        at += GATES * ROWS
+    return a0, b0, a1, b1, a2, b2, a3, b3
+
+
+@njit(forceinline=True)
+def _store_four(array: Any, at: int, count: int, sums: Any) -> None:
+    """Store 16 rows of up to four channels."""
+    store(array, at, sums[0])
+    store(array, at + LANES, sums[1])
+    if count > 1:
+        store(array, at + ROWS, sums[2])
+        store(array, at + ROWS + LANES, sums[3])
+    if count > 2:
+        store(array, at + 2 * ROWS, sums[4])
+        store(array, at + 2 * ROWS + LANES, sums[5])
+    if count > 3:
+        store(array, at + 3 * ROWS, sums[6])
+        store(array, at + 3 * ROWS + LANES, sums[7])
+
+
+@njit(forceinline=True)
+def _products(
+    gates: Any, g: int, g_step: int, v: Any, at: int, other: int, step: int, n: int, lanes: Any, to: int
+) -> None:
+    """Add to a unit's weight gradients, lane by lane, those of two inputs over n steps, from the last on."""
+    p0, p1, p2, p3 = load(lanes, to), load(lanes, to + 8), load(lanes, to + 16), load(lanes, to + 24)
+    q0, q1, q2, q3 = load(lanes, to + 32), load(lanes, to + 40), load(lanes, to + 48), load(lanes, to + 56)
+    for _ in range(n):
+        for half in range(0, ROWS, LANES):
+            a, b = load(v, at + half), load(v, other + half)
+            d0, d1 = load(gates, g + half), load(gates, g + half + ROWS)
+            p0, q0, p1, q1 = p0 + d0 * a, q0 + d0 * b, p1 + d1 * a, q1 + d1 * b
+            d2, d3 = load(gates, g + half + 2 * ROWS), load(gates, g + half + 3 * ROWS)
+            p2, q2, p3, q3 = p2 + d2 * a, q2 + d2 * b, p3 + d3 * a, q3 + d3 * b
+        g, at, other = g + g_step, at + step, other + step
+    store(lanes, to, p0)
+    store(lanes, to + 8, p1)
+    store(lanes, to + 16, p2)
+    store(lanes, to + 24, p3)
+    store(lanes, to + 32, q0)
+    store(lanes, to + 40, q1)
+    store(lanes, to + 48, q2)
+    store(lanes, to + 56, q3)
+
+
+@njit(nogil=True)
+def _weight_gradients(
+    gates: Any, g: int, units: int, x: Any, x_at: int, n_x: int, hs: Any, h_at: int, steps: int, lanes: Any
+) -> None:
+    """Add to the weight gradients those of some steps of a block."""
+    c_width, h_width, to = units * ROWS, (1 + units) * ROWS, 0
+    for u in range(units):
+        at = g + u * GATES * ROWS
+        for k in range(0, n_x, 2):
+            other = min(k + 1, n_x - 1)
+            _products(
+                gates,
+                at,
+                GATES * c_width,
+                x,
+                x_at + k * ROWS,
+                x_at + other * ROWS,
+                n_x * ROWS,
+                steps,
+                lanes,
+                to,
+            )
+            to += 64
+        for k in range(0, units, 2):
+            other = min(k + 1, units - 1)
+            _products(
+                gates,
+                at,
+                GATES * c_width,
+                hs,
+                h_at + (1 + k) * ROWS,
+                h_at + (1 + other) * ROWS,
+                h_width,
+                steps,
+                lanes,
+                to,
+            )
+            to += 64
+
+
+@njit(nogil=True)
+def _add_lanes(lanes: Any, n_x: int, units: int, packed: Any) -> None:
+    """Sum the lanes of each weight gradient, in their order."""
+    to = 0
+    for u in range(units):
+        for first, count in ((0, n_x), (n_x, units)):
+            for k in range(0, count, 2):
+                for i in range(2):
+                    for gate in range(4):
+                        if k + i < count:
+                            total = lanes[to]
+                            for lane in range(1, LANES):
+                                total += lanes[to + lane]
+                            packed[u, first + k + i, gate] = total
+                        to += LANES
+
+
+@njit(cache=True, nogil=True)
+def backward(
+    gru: bool,
+    x: Any,
+    x_slots: int,
+    x_first: int,
+    weights: Any,
+    turned_h: Any,
+    turned_x: Any,
+    begin: Any,
+    end: Any,
+    entry: Any,
+    origin: Any,
+    last: Any,
+    hs: Any,
+    cs: Any,
+    gates: Any,
+    d_read: Any,
+    d_above: Any,
+    d_states: Any,
+    d_cells: Any,
+    d_weights: Any,
+    d_x: Any,
+) -> None:
+    """Send gradients back through a layer, the last block first.
+
+    Args:
+        gru: whether it is a GRU.
+        x: as of ``forward``, like all that is not described here.
+        x_slots: see ``forward``.
+        x_first: see ``forward``.
+        weights: see ``forward``.
+        turned_h: weights of the hidden states as ``transpose_weights`` lays them out.
+        turned_x: those of the channels, or of no group where the input needs no gradient.
+        begin: see ``forward``.
+        end: see ``forward``.
+        entry: see ``forward``.
+        origin: see ``forward``.
+        last: step at which each row is read, (16 * blocks,) int64.
+        hs: see ``forward``.
+        cs: see ``forward``.
+        gates: of all steps; gradients are put in their place.
+        d_read: gradient of the states that are read, (16 * blocks, units); empty for a lower layer.
+        d_above: gradient of ``hs`` from the layer above, flat like ``hs``; empty for the top layer.
+        d_states: zeros for the blocks that others took states from, flat like ``hs``.
+        d_cells: the same for the cell states.
+        d_weights: written, (units, inputs, 4).
+        d_x: written, flat like ``x``, if ``turned_x`` has groups.
+    """
+    units, inputs = weights.shape[0], weights.shape[1]
+    n_x = inputs - units
+    x_width, h_width, c_width = n_x * ROWS, (1 + units) * ROWS, units * ROWS
+    slots = len(hs) // (h_width * len(begin))
+    whole = turned_h.shape[0] * 4 * ROWS
+    dh, carry = np.zeros(whole, hs.dtype), np.zeros(whole, hs.dtype)
+    lanes = np.zeros(units * ((n_x + 1) // 2 + (units + 1) // 2) * 64, hs.dtype)
+    flat_h, flat_x = turned_h.reshape(-1), turned_x.reshape(-1)
+    chunk = max(1, BUDGET // (units * 4 * ROWS))
+    nothing = zeros(hs)
+    for b in range(len(begin) - 1, -1, -1):
+        dh[:] = 0
+        carry[:] = 0
+        entered, pending = ROWS, 0
+        shared = (b + 1) * slots * h_width <= len(d_states)
+        earliest = last[b * ROWS : (b + 1) * ROWS].min()
+        for t in range(end[b] - 1, begin[b] - 1, -1):
+            h_at, c_at = (b * slots + t) * h_width, (b * slots + t) * c_width
+            g_at, x_at = (b * (slots - 1) + t) * GATES * c_width, (b * x_slots + t + x_first) * x_width
+            if len(d_above):
+                for at in range(0, c_width, LANES):
+                    store(dh, at, load(dh, at) + load(d_above, h_at + h_width + ROWS + at))
+            elif t >= earliest:
+                for r in range(ROWS):
+                    if last[b * ROWS + r] == t:
+                        for u in range(units):
+                            dh[u * ROWS + r] += d_read[b * ROWS + r, u]
+            for u in range(units):
+                for at in range(u * ROWS, (u + 1) * ROWS, LANES):
+                    g = g_at + u * (GATES - 1) * ROWS + at
+                    if gru:
+                        _gru_back(gates, g, hs, h_at + ROWS + at, dh, carry, at)
+                    else:
+                        _lstm_back(gates, g, cs, c_at + at, dh, carry, at)
+            for group in range(turned_h.shape[0]):
+                at = group * 4 * ROWS
+                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+                if gru:
+                    sums = (
+                        load(carry, at),
+                        load(carry, at + 8),
+                        load(carry, at + 16),
+                        load(carry, at + 24),
+                        load(carry, at + 32),
+                        load(carry, at + 40),
+                        load(carry, at + 48),
+                        load(carry, at + 56),
+                    )
+                sums = _back(gates, g_at, units, flat_h, group * units * 16, sums)
+                _store_four(dh, at, 4, sums)
+            for group in range(turned_x.shape[0]):
+                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+                sums = _back(gates, g_at, units, flat_x, group * units * 16, sums)
+                _store_four(d_x, x_at + (1 + 4 * group) * ROWS, n_x - 1 - 4 * group, sums)
+            pending += 1
+            if pending == chunk or t == begin[b]:
+                _weight_gradients(gates, g_at, units, x, x_at, n_x, hs, h_at, pending, lanes)
+                pending = 0
+            if shared:
+                for at in range(0, c_width, LANES):
+                    store(dh, at, load(dh, at) + load(d_states, h_at + ROWS + at))
+                    if not gru:
+                        store(carry, at, load(carry, at) + load(d_cells, c_at + at))
+            while entered > 0 and entry[b * ROWS + entered - 1] == t:
+                entered -= 1
+                row = origin[b * ROWS + entered]
+                source = (row // ROWS * slots + t) * h_width + ROWS + row % ROWS
+                cell = (row // ROWS * slots + t) * c_width + row % ROWS
+                for at in range(0, c_width, ROWS):
+                    if row >= 0:
+                        d_states[source + at] += dh[at + entered]
+                        if not gru:
+                            d_cells[cell + at] += carry[at + entered]
+                    dh[at + entered] = 0
+                    carry[at + entered] = 0
+    _add_lanes(lanes, n_x, units, d_weights)

@@ -1,0 +1,262 @@
+"""Recurrent layers by the compiled kernel, as one differentiable function of their weights."""
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from tsdistill.console import say
+from tsdistill.kernels import cells
+from tsdistill.kernels.cells import GATES, ROWS
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where rows stand in blocks of 16, and when each enters and is read.
+
+    Attributes:
+        source: series of each row, (16 * blocks,); -1 for rows that only fill up.
+        mask: series of its dropout mask, (16 * blocks,).
+        entry: first step, ascending within a block, (16 * blocks,).
+        origin: row whose state there it starts from, or -1, (16 * blocks,).
+        last: step at which it is read, (16 * blocks,).
+        begin: first step of each block, (blocks,).
+        end: the step after its last, (blocks,).
+        rows: row of each answer, (N,).
+        clean: blocks of the clean series, the first ones.
+    """
+
+    source: Integers
+    mask: Integers
+    entry: Integers
+    origin: Integers
+    last: Integers
+    begin: Integers
+    end: Integers
+    rows: Integers
+    clean: int
+
+    @classmethod
+    def of(cls, last: Integers, starts: Integers | None = None) -> "Plan":
+        """Lay out B clean series, then their copies by the step at which they enter.
+
+        Args:
+            last: last true step of each series, (B,).
+            starts: first step in which each copy differs, (M, B); None without copies.
+        """
+        B = len(last)
+        clean = -(-B // ROWS)
+        parts = [_padded(np.arange(B), np.arange(B), np.zeros(B, np.int64), np.full(B, -1), last)]
+        rows = np.arange(B)
+        if starts is not None:
+            series = np.arange(starts.size) % B
+            entry = np.minimum(starts, last).ravel()
+            order = np.argsort(entry, kind="stable")
+            kin = series[order]
+            parts.append(
+                _padded(B + order, kin, entry[order], np.where(entry[order] > 0, kin, -1), last[kin])
+            )
+            joined = np.empty_like(order)
+            joined[order] = np.arange(len(order))
+            rows = np.concatenate([rows, clean * ROWS + joined])
+        source, mask, entry, origin, last = (np.concatenate(each) for each in zip(*parts, strict=True))
+        begin, end = entry.reshape(-1, ROWS)[:, 0].copy(), last.reshape(-1, ROWS).max(axis=1) + 1
+        return cls(source, mask, entry, origin, last, begin, end, rows, clean)
+
+
+def _padded(*columns: Integers) -> list[Integers]:
+    """Fill up to a multiple of 16 rows: no source, no origin, and entry and end as the last row's."""
+    missing = -len(columns[0]) % ROWS
+    fill = [-1, -1, columns[2][-1], -1, columns[4][-1]]
+    return [np.concatenate([c, np.full(missing, f)]) for c, f in zip(columns, fill, strict=True)]
+
+
+def last_states(
+    gru: bool,
+    rows: Tensor,
+    last: Tensor | None,
+    starts: Tensor | None,
+    masks: list[Tensor],
+    weights: list[Tensor],
+) -> Tensor:
+    """Run recurrent layers and read the top one at each row's last step.
+
+    Args:
+        gru: whether they are GRUs; else LSTMs.
+        rows: the series, then, m by m, their copies, (B (M + 1), C, T), which need no gradient.
+        last: last true step of each series, (B,) int64; None if it is the last one there is.
+        starts: first step in which each copy may differ from its series, (B, M) int64; None without copies.
+        masks: factors on the inputs of all layers but the first, (B, T, units) each; or none.
+        weights: of each layer w_ih, w_hh, b_ih, b_hh as PyTorch has them, of the dtype of ``rows``.
+
+    Returns:
+        (B (M + 1), units), in the order of ``rows``, with a gradient to the weights that can't be
+        differentiated again.
+    """
+    _announce()
+    B, T = len(rows) if starts is None else len(starts), rows.shape[2]
+    if last is None and starts is None:
+        plan = _whole(B, T)
+    else:
+        ends = np.full(B, T - 1) if last is None else last.numpy()
+        plan = Plan.of(ends, None if starts is None else starts.T.numpy())
+    states: Tensor = _LastStates.apply(gru, plan, rows, masks, *weights)  # type: ignore[no-untyped-call]
+    return states
+
+
+@lru_cache(maxsize=64)
+def _whole(series: int, length: int) -> Plan:
+    """The plan of some series of one length without copies."""
+    return Plan.of(np.full(series, length - 1))
+
+
+class _Layer:
+    """One layer's numbers of a pass."""
+
+    def __init__(self, gru: bool, plan: Plan, slots: int, weights: list[Any], keep: bool) -> None:
+        self.gru, self.plan, self.keep = gru, plan, keep
+        self.weights = [weight.detach().contiguous().numpy() for weight in weights]
+        units, channels = self.weights[1].shape[1], self.weights[0].shape[1]
+        self.units, self.dtype = units, self.weights[0].dtype
+        self.packed = np.zeros((units, 1 + channels + units, 4), self.dtype)
+        cells.pack_weights(gru, *self.weights, self.packed)
+        blocks = len(plan.begin)
+        self.hs = np.empty((blocks, slots, 1 + units, ROWS), self.dtype)
+        self.cs = np.empty(1 if gru else blocks * slots * units * ROWS, self.dtype)
+        self.gates = np.empty((blocks * (slots - 1) if keep else 1) * units * GATES * ROWS, self.dtype)
+
+    def forward(self, x: NDArray[Any], first: int) -> None:
+        """Fill the states from an input sequence whose slot of step 0 is ``first``."""
+        self.x, self.first, self.fresh = x, first, True
+        cells.forward(
+            self.gru,
+            int(self.keep),
+            x.reshape(-1),
+            x.shape[1],
+            first,
+            self.packed,
+            self.plan.begin,
+            self.plan.end,
+            self.plan.entry,
+            self.plan.origin,
+            self.hs.reshape(-1),
+            self.cs,
+            self.gates,
+        )
+
+    def backward(
+        self, d_read: NDArray[Any], d_above: NDArray[Any], further: bool
+    ) -> tuple[list[Tensor], NDArray[Any]]:
+        """Gradients of the weights, and of the input if ``further``."""
+        if not self.fresh:  # an earlier backward pass wrote over the gates
+            self.forward(self.x, self.first)
+        self.fresh = False
+        units, n_x = self.units, self.packed.shape[1] - self.units
+        turned_h = np.zeros((-(-units // 4), units, 4, 4), self.dtype)
+        cells.transpose_weights(self.packed, n_x, turned_h)
+        turned_x = np.zeros((-(-(n_x - 1) // 4) if further else 0, units, 4, 4), self.dtype)
+        cells.transpose_weights(self.packed[:, :n_x], 1, turned_x)
+        copied = self.plan.clean < len(self.plan.begin)
+        shared = self.plan.clean if copied else 0
+        d_states = np.zeros(shared * self.hs[0].size, self.dtype)
+        d_cells = np.zeros(0 if self.gru else shared * self.hs.shape[1] * units * ROWS, self.dtype)
+        d_x = np.empty(self.x.size if further else 0, self.dtype)
+        d_packed = np.empty_like(self.packed)
+        cells.backward(
+            self.gru,
+            self.x.reshape(-1),
+            self.x.shape[1],
+            self.first,
+            self.packed,
+            turned_h,
+            turned_x,
+            self.plan.begin,
+            self.plan.end,
+            self.plan.entry,
+            self.plan.origin,
+            self.plan.last,
+            self.hs.reshape(-1),
+            self.cs,
+            self.gates,
+            d_read,
+            d_above,
+            d_states,
+            d_cells,
+            d_packed,
+            d_x,
+        )
+        found = [np.empty_like(weight) for weight in self.weights]
+        cells.unpack_gradients(self.gru, d_packed, *found)
+        return [torch.from_numpy(each) for each in found], d_x
+
+
+class _LastStates(torch.autograd.Function):
+    """Top states of rows at their last steps as a function of the weights."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, gru: bool, plan: Plan, rows: Tensor, masks: list[Tensor], *weights: Tensor
+    ) -> Tensor:
+        keep = any(ctx.needs_input_grad)
+        T, blocks = rows.shape[2], len(plan.begin)
+        x, first = np.empty((blocks, T, 1 + rows.shape[1], ROWS), rows.numpy().dtype), 0
+        cells.pack_rows(rows.contiguous().numpy(), plan.source, plan.begin, plan.end, x)
+        layers, factors = [], []
+        for i in range(0, len(weights), 4):
+            layer = _Layer(gru, plan, T + 1, list(weights[i : i + 4]), keep)
+            layer.forward(x, first)
+            layers.append(layer)
+            x, first = layer.hs, 1
+            if masks and i + 4 < len(weights):
+                factor = np.empty_like(x[:, 1:])
+                mask = masks[i // 4].transpose(1, 2).contiguous().numpy()
+                cells.pack_rows(mask, plan.mask, plan.begin, plan.end, factor)
+                x, first = _product(x[:, 1:], factor), 0
+                factors.append(factor)
+        if keep:
+            ctx.layers, ctx.factors, ctx.plan = layers, factors, plan
+        at = plan.rows
+        read = layers[-1].hs[at // ROWS, plan.last[at] + 1, 1:, at % ROWS]
+        return torch.from_numpy(read)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        layers: list[_Layer] = ctx.layers
+        d_read = np.zeros((len(ctx.plan.source), d.shape[1]), d.numpy().dtype)
+        d_read[ctx.plan.rows] = d.numpy()
+        d_above = np.zeros(0, d_read.dtype)
+        found: list[Tensor] = []
+        for i in range(len(layers) - 1, -1, -1):
+            weights, d_x = layers[i].backward(d_read, d_above, further=i > 0)
+            found = weights + found
+            if i and ctx.factors:
+                factor = ctx.factors[i - 1]
+                d_above = np.empty_like(layers[i - 1].hs)
+                d_above[:, 1:] = _product(d_x.reshape(factor.shape), factor)
+                d_above = d_above.reshape(-1)
+            else:
+                d_above = d_x
+        return (None, None, None, None, *found)
+
+
+def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Product of arrays, in PyTorch: NumPy would warn of what stands in unused steps."""
+    return (torch.from_numpy(a) * torch.from_numpy(b)).numpy()
+
+
+@cache
+def _announce() -> None:
+    """Say so where code is about to be compiled."""
+    source = Path(cells.__file__)
+    kept = Path(cells.forward.stats.cache_path).glob("cells.backward-*.nbi")
+    if not any(index.stat().st_mtime >= source.stat().st_mtime for index in kept):
+        say("compiling the recurrent kernel; the code is kept for the next time")
