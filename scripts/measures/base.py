@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tsdistill.kernels.choice import by_torch
 from tsdistill.training.device import keep_freed_memory
 
 Kind = Literal["faster", "ratio", "extra"]
@@ -86,6 +87,16 @@ class Row:
         return spelt[self.goal.kind]
 
 
+def by_pytorch(function: Callable[[], object]) -> Callable[[], None]:
+    """The same without the compiled kernel."""
+
+    def run() -> None:
+        with by_torch():
+            function()
+
+    return run
+
+
 def side_by_side(
     yardsticks: Mapping[str, Callable[[], object]],
     ours: Mapping[str, Callable[[], object]],
@@ -93,8 +104,9 @@ def side_by_side(
 ) -> dict[str, float]:
     """Time functions in turns, so that whatever else the machine does falls on all of them.
 
-    Yardsticks run under malloc's defaults, ours as the product runs: with freed memory kept. Each function is
-    called once before it counts, and short ones again after every such switch.
+    Yardsticks run under malloc's defaults and on PyTorch's own recurrent layers; ours run as commands do,
+    freed memory kept and the compiled kernel used where it is faster. Each function is called once before it
+    counts, and short ones again after every such switch.
 
     Returns:
         Median milliseconds of each.
@@ -107,6 +119,8 @@ def side_by_side(
         for _ in range(1 + repetitions):
             for name, function in functions.items():
                 keep_freed_memory(name in ours)
+                if name in yardsticks:
+                    function = by_pytorch(function)
                 if taken[name] and taken[name][0] < SHORT_MS:
                     function()
                 began = time.perf_counter()

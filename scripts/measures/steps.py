@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from measures.base import Goal, Row, side_by_side
+from measures.base import Goal, Row, by_pytorch, side_by_side
 from measures.plain import train_step, tsd_with_teacher
 from measures.setting import PAPER_COPIES, WINDOW, Bare, random_part, student, task, teacher
 from tsdistill.data.tensors import TensorPart
@@ -31,7 +31,7 @@ def _rows(name: str) -> list[Row]:
             "floor": _floor(student(name, CLASSES)),
         },
         {
-            "kept": _floor(student(name, CLASSES)),
+            "kept": by_pytorch(_floor(student(name, CLASSES))),
             "general": _ours(Bare(student(name, CLASSES)), train, rows),
             "ours": _ours(student(name, CLASSES), train, rows),
         },

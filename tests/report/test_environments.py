@@ -13,7 +13,13 @@ def test_only_what_can_move_a_number_is_named(tmp_path):
     environments = [
         {"torch": "2.13.0", "commit": "a", "cpu_capability": "AVX2"},
         {"torch": "2.13.0", "commit": "b", "cpu_capability": "AVX2"},
-        {"torch": "2.12.0", "commit": "b", "cpu_capability": "AVX2", "ONEDNN_MAX_CPU_ISA": "SSE41"},
+        {
+            "torch": "2.12.0",
+            "commit": "b",
+            "cpu_capability": "AVX2",
+            "ONEDNN_MAX_CPU_ISA": "SSE41",
+            "kernel_cpu": "znver3",
+        },
     ]
     folders = []
     for number, facts in enumerate(environments):
@@ -23,7 +29,7 @@ def test_only_what_can_move_a_number_is_named(tmp_path):
         folders.append(str(folder))
     [note] = mixed_environments(folders)
     assert "torch (2.12.0: 1, 2.13.0: 2)" in note and "ONEDNN_MAX_CPU_ISA (SSE41: 1, unset: 2)" in note
-    assert "commit" not in note and "cpu_capability" not in note
+    assert "kernel_cpu" not in note and "commit" not in note and "cpu_capability" not in note
     assert mixed_environments(folders[:2]) == () and mixed_environments([str(tmp_path)]) == ()
 
 

@@ -391,6 +391,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[str, str]:
         # what determines neither
         ("out=elsewhere", "none"),
         ("hardware.threads=2", "none"),
+        ("hardware.kernel=torch", "none"),
         ("hardware.device=auto", "none"),
         ("retrain=true", "none"),
         ("debug=true", "none"),
