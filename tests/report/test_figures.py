@@ -164,5 +164,5 @@ def test_every_figure_carries_the_selection_and_lies_in_three_formats(report, tm
         "Reliability",
         "Quality against size",
     }
-    assert all("selected on validation" in figure.title for figure in drawn)
+    assert all("one setting per method" in figure.title for figure in drawn)
     assert all({path.suffix for path in figure.files} == {".svg", ".pdf", ".png"} for figure in drawn)

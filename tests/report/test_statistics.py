@@ -175,8 +175,7 @@ def test_the_reference_is_found_by_name():
     assert resolve_reference(None, ["kd", "none"]) == "none"
     with pytest.raises(TsdistillError, match="several rows"):
         resolve_reference("tsd", rows)
-    with pytest.raises(TsdistillError, match="did you mean 'kd'"):
-        resolve_reference("kdd", ["kd", "none"])
+    assert resolve_reference("kdd", ["kd", "none"]) is None
 
 
 # What aeon 1.6.0 makes of nine networks' accuracies on the 128 UCR sets (Ismail Fawaz et al. 2019, 2020),

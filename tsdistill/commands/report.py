@@ -19,5 +19,6 @@ def run(composed: Any) -> None:
         console,
         reference=composed.reference,
         where=composed.where,
+        tune=composed.tune.value,
         figures=composed.figures,
     )

@@ -70,6 +70,14 @@ class Selection(Enum):
     test = "test"
 
 
+class Tune(Enum):
+    """When the report selects among a method's settings: where all methods have equally many, or as told."""
+
+    equal = "equal"
+    always = "always"
+    never = "never"
+
+
 class MetricGroup(Enum):
     """What ``tsdistill evaluate`` adds; ``substitution`` includes noise."""
 
@@ -235,6 +243,7 @@ class ReportConf(BaseConf):
     where: str | None = None
 
     select: Selection = Selection.validation
+    tune: Tune = Tune.equal
     reference: str | None = None
     figures: bool = True
     only: OnlyConf = field(default_factory=OnlyConf)

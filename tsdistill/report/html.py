@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsdistill.report.assemble import LABELS
 from tsdistill.report.protocol import chosen_runs, environments, protocol
 from tsdistill.report.render import number
 from tsdistill.report.tables import MARKS, Cell, Table
@@ -42,7 +43,7 @@ def to_html(report: "Report", drawn: Sequence["Drawn"]) -> str:
     bodies = "".join(
         f'<section id="{key}"><h2>{escape(title)}</h2>{body}</section>' for key, title, body in sections
     )
-    kind = "label test" if report.by == "test" else "label"
+    kind = "label test" if LABELS["test"] in report.label else "label"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'

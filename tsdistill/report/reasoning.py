@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tsdistill.report.tables import Cell, Table, legend, mean_cell, of_pair, placed, table_key
+from tsdistill.report.tables import Cell, Table, legend, mean_cell, of_pair, placed, plural, table_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +70,7 @@ def _table(means: "pd.DataFrame", way: str, pair: tuple[str, str], sets: int, la
     name = TITLES.get(way, way.replace("_", " "))
     return Table(
         key=table_key(f"maps-{way}", pair),
-        title=f"Maps by {name}, mean over {sets} data set{'s' if sets != 1 else ''}, "
-        f"{pair[0]} → {pair[1]}, {label}",
+        title=f"Maps by {name}, mean over {plural(sets, 'data set')}, {pair[0]} → {pair[1]}, {label}",
         columns=tuple(heads),
         rows=[list(row) for row in zip(*columns, strict=True)],
         notes=(*_explained(heads, means), *legend([cell for column in columns for cell in column])),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tsdistill.report.assemble import Report
+    from tsdistill.report.settings import Tune
     from tsdistill.report.tables import Table
 
 FAILURES_SHOWN = 10
@@ -46,6 +47,7 @@ def write_report(
     reference: str | None = None,
     figures: bool = True,
     where: str | None = None,
+    tune: "Tune" = "equal",
 ) -> ReportResult:
     """Gather all stored runs, choose trials, and write and print tables, statistics and figures.
 
@@ -60,6 +62,9 @@ def write_report(
         reference: the row that the others are tested against; by default ``tsd``, else the plain student.
         figures: whether to draw; the page is written either way.
         where: a filter over stored runs, see ``tsdistill.store.where.Where``.
+        tune: when one of a method's settings is selected: where all methods of a pair have equally many
+            (``"equal"``), ``"always"`` or ``"never"``. Otherwise the default setting stands for the method
+            and other settings have rows of their own.
 
     Returns:
         What was written. The folder is ``out/report``, or ``out/report_test`` for ``select="test"``.
@@ -71,7 +76,7 @@ def write_report(
     from tsdistill.report.figures.draw import draw_all
     from tsdistill.report.html import to_html
 
-    report = assemble(Path(out), select, filters or {}, reference, where)
+    report = assemble(Path(out), select, filters or {}, reference, where, tune)
     folder = Path(out) / ("report" if select == "validation" else "report_test")
     with _written_whole(folder) as new:
         notes = _write_frames(new, report)
