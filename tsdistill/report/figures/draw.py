@@ -14,7 +14,8 @@ from tsdistill.report.figures.comparison import (
     critical_difference,
     one_against_another,
 )
-from tsdistill.report.figures.style import Palette, heading, looks, save, style
+from tsdistill.report.figures.looks import Palette, looks
+from tsdistill.report.figures.style import heading, save, style
 from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
 from tsdistill.report.settings import Pair
@@ -57,7 +58,7 @@ def draw_all(report: Report, folder: Path) -> list[Drawn]:
                     drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, pair)))))
         for teacher in sorted(set(report.means["teacher"])):
             title = f"Quality against size, students of {teacher}, {report.label}"
-            figure = against_parameters(report.means, teacher, palette, heading(title))
+            figure = against_parameters(report.rows, report.means, teacher, palette, heading(title))
             if figure is not None:
                 drawn.append(Drawn(title, tuple(save(figure, folder, _file_name("parameters", (teacher,))))))
     return drawn
