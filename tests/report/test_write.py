@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,9 @@ from rich.console import Console
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
+from tsdistill.report.render import to_latex
+from tsdistill.report.tables import Cell, Table
+from tsdistill.report.write import folder_name
 from tsdistill.store.records import run_folder
 
 
@@ -96,7 +100,7 @@ def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
     assert "a\\|b\\_&lt;i&gt;&amp;$%" in markdown
     assert "**0.820** ± 0.010" in markdown
     latex = (folder / "tables.tex").read_text()
-    assert r"a|b\_<i>\&\$\%" in latex
+    assert r"a$|$b\_$<$i$>$\&\$\%" in latex
     assert r"\textbf{0.820}" in latex
     assert r"\underline{0.520}" in latex
 
@@ -355,14 +359,12 @@ def test_a_full_disk_leaves_the_earlier_report_whole(sweep, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_text", full)
         with pytest.raises(TsdistillError, match="No space left on device; free some space"):
-            write_report(out, filters={"method": "tsd"})
+            write_report(out)
     assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
     write_report(out)
     assert not (folder / "figures" / "of-old.png").exists()
     assert (folder / "notes.txt").read_text() == "mine"
-    write_report(out, figures=False)
-    assert not (folder / "figures").exists()
 
 
 def test_runs_that_a_later_one_outdates_are_told(stored, record):
@@ -383,3 +385,48 @@ def test_no_mean_mixes_runs_of_old_and_new_code_or_data(stored, record, change):
     row = pd.read_csv(folder / "table.csv").set_index("variant").loc["kd"]
     assert (row["average_precision"], row["seeds"], row["outdated"], row["missing"]) == (0.8, 2, 3, 1)
     assert "Finished runs left out: 3." in (folder / "report.md").read_text()
+
+
+def test_tables_alone_keep_earlier_figures_and_say_so(sweep):
+    out = sweep()
+    folder = write_report(out).folder
+    before = sorted((folder / "figures").iterdir())
+    text = _printed(out)
+    assert before and sorted((folder / "figures").iterdir()) == before
+    told = "figures/ holds the figures of an earlier report"
+    assert told in text and told in (folder / "report.html").read_text()
+
+
+def test_a_filtered_report_leaves_the_full_one_alone(sweep, tmp_path):
+    out = sweep()
+    full = write_report(out, figures=False).folder
+    before = (full / "table.csv").read_bytes()
+    text = _printed(out, filters={"method": "tsd, none", "dataset": ["CBF"]})
+    folder = full / "dataset=CBF+method=none,tsd"
+    assert (folder / "report.html").is_file() and (full / "table.csv").read_bytes() == before
+    assert f"written to {folder}" in text.replace("\n", "") and "was not changed" in text
+    assert write_report(out, figures=False, where="seed=1", to=tmp_path / "mine").folder == tmp_path / "mine"
+
+
+def test_names_of_folders_are_plain_and_differ():
+    wheres = ["seed=1 and method.lam<0.5", "seed=1 and method.lam>0.5", "x=" + "y" * 300, "x=../.."]
+    names = [folder_name({"where": where}) for where in wheres]
+    assert names[0].startswith("where=seed=1-and-method.lam-0.5-")
+    assert len(set(names)) == 4 and all(re.fullmatch(r"[\w=,.+-]{1,90}", name) for name in names)
+
+
+def test_latex_has_minus_signs_powers_and_shrinks_to_the_column():
+    table = Table("k", "t", ("a", "b", "c"), [[Cell(text="x"), Cell(mean=-0.5, std=0.1), Cell(mean=-2.5e7)]])
+    text = to_latex(table)
+    assert r"$-$0.500\,{\scriptsize$\pm$\,0.100} & $-$2.50$\times10^{7}$" in text
+    assert (
+        r"\small" in text and r"\resizebox{\ifdim\width>\columnwidth\columnwidth\else\width\fi}{!}{%" in text
+    )
+    assert text.count("{") == text.count("}")
+
+
+def test_commands_in_the_protocol_are_code(sweep):
+    folder = write_report(sweep(), figures=False).folder
+    assert "then `tsdistill evaluate`." in (folder / "report.md").read_text()
+    page = (folder / "report.html").read_text()
+    assert "then <code>tsdistill evaluate</code>." in page and "`" not in page.split("<script>")[0]

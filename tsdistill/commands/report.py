@@ -20,5 +20,6 @@ def run(composed: Any) -> None:
         reference=composed.reference,
         where=composed.where,
         tune=composed.tune.value,
+        to=None if composed.to is None else Path(composed.to).expanduser(),
         figures=composed.figures,
     )

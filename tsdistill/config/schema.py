@@ -238,7 +238,11 @@ class RunsConf(BaseConf):
 
 @dataclass
 class ReportConf(BaseConf):
-    """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none)."""
+    """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none).
+
+    ``to`` is the folder to write into (null: ``report`` below ``out``, and a folder of its own below that for
+    a filtered report).
+    """
 
     where: str | None = None
 
@@ -246,6 +250,7 @@ class ReportConf(BaseConf):
     tune: Tune = Tune.equal
     reference: str | None = None
     figures: bool = True
+    to: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
 
 
