@@ -70,7 +70,7 @@ def looks(variants: Sequence[str]) -> dict[str, Look]:
     Returns:
         Looks by name, the teacher's first; all differ, as far as there are enough.
     """
-    labels, taken = _short_names(variants), dict[str, Triple]()
+    labels, taken = short_names(variants), dict[str, Triple]()
     for name in sorted(variants, key=lambda name: (name not in BUILT_IN, "[" in name, name)):
         taken[name] = BUILT_IN.get(name) or _triple(name, taken)
     found = {TEACHER: Look(*BUILT_IN[TEACHER], TEACHER)}
@@ -112,7 +112,7 @@ def _free(name: str, pool: Sequence[_T], taken: Collection[_T]) -> _T:
     return next((each for each in turned if each not in taken), turned[0])
 
 
-def _short_names(variants: Sequence[str]) -> dict[str, str]:
+def short_names(variants: Sequence[str]) -> dict[str, str]:
     """Settings by the last part of their keys, where that leaves no two methods with one name."""
     short = {name: re.sub(r"(?<=[\[ ])[\w.]+\.(\w+=)", r"\1", name) for name in variants}
     return {name: label if list(short.values()).count(label) == 1 else name for name, label in short.items()}
