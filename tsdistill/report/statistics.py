@@ -60,7 +60,9 @@ class Statistics:
         means: mean score by method, best first.
         ranks: average rank by method, 1 is best, best first.
         friedman: chi-squared and p, or None (fewer than three methods or two data sets).
-        reference: the method that the others are held against.
+        asked: the method that the others were to be compared with.
+        reference: the method that they are compared with: the one asked for, or the best-ranked one where
+            that is left out.
         against_reference: each other method's comparison (reference first), Holm over this family.
         pairwise: every pair's comparison, better rank first, Holm over all pairs.
     """
@@ -72,6 +74,7 @@ class Statistics:
     means: Mapping[str, float]
     ranks: Mapping[str, float]
     friedman: tuple[float, float] | None
+    asked: str
     reference: str
     against_reference: tuple[Comparison, ...]
     pairwise: tuple[Comparison, ...]
@@ -98,8 +101,7 @@ def compare_methods(
     if scores.shape[1] < 2 or scores.empty:
         return None
     ranks = average_ranks(scores, higher_is_better=higher_is_better)
-    if reference not in ranks:
-        reference = next(iter(ranks))
+    asked, reference = reference, reference if reference in ranks else next(iter(ranks))
     others = [name for name in ranks if name != reference]
     sign = 1.0 if higher_is_better else -1.0
     return Statistics(
@@ -110,6 +112,7 @@ def compare_methods(
         means=scores.mean().sort_values(ascending=not higher_is_better, kind="stable").to_dict(),
         ranks=ranks,
         friedman=friedman(scores),
+        asked=asked,
         reference=reference,
         against_reference=_family(scores, [(reference, other) for other in others], sign),
         pairwise=_family(scores, list(combinations(ranks, 2)), sign),

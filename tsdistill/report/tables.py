@@ -223,6 +223,11 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Ta
         f"attainable p is {smallest:.2g}, and {smallest_adjusted(found.against_reference):.2g} after Holm.",
         "Effect: matched-pairs rank-biserial correlation.",
     ]
+    if found.asked != found.reference:
+        notes.append(
+            f"{found.asked} lacks results on more than half of the data sets, so the best-ranked method, "
+            f"{found.reference}, is the reference."
+        )
     if found.friedman is not None:
         notes.append(f"Friedman test: chi-squared {found.friedman[0]:.3f}, p {found.friedman[1]:.2g}.")
     if found.left_out:

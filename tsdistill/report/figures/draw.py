@@ -79,7 +79,7 @@ def _figures_of(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named
     size = int(largest["data.test"].iloc[0]) if "data.test" in largest else 0
     title = f"Reliability, {largest['dataset'].iloc[0]} ({size} test series; grey: their share), {about}"
     if size < FEWEST_FOR_RELIABILITY:
-        title += f"; fewer than {FEWEST_FOR_RELIABILITY}: not to be relied on"
+        title += f"; fewer than {FEWEST_FOR_RELIABILITY}: too few to be reliable"
     yield "reliability", title, reliability(largest, palette, heading(title))
 
 
