@@ -151,6 +151,7 @@ def test_a_sweep_of_one_method_leaves_its_default_in_the_headline(record, stored
     assert (found["kd"], found["tsd"]) == (0.5, default)
     text = _printed(out)
     assert "default settings, none selected" in text
+    assert "Methods have unequal numbers of settings, so none" in (out / "report" / "report.md").read_text()
     assert "Settings per method: tsd 3, every other method 1" in " ".join(text.split())
     assert _summary(out, tune="always")["tsd"] == pytest.approx(0.7)
     text = _printed(out, tune="always")
@@ -214,7 +215,7 @@ def test_a_pair_without_the_reference_is_reported_without_comparison(record, sto
     text = (folder / "report.md").read_text()
     assert "### AP over data sets, fcn → lstm" in text and "### AP over data sets, fcn → gru" not in text
     summary = text.split("### Mean over 2 data sets, fcn → gru")[1].split("###")[0]
-    assert "Methods are not compared: this pair has no row named tsd." in summary
+    assert "Methods are not compared: no row here is named tsd." in summary
     with pytest.raises(TsdistillError, match="no row is named reference=tds: did you mean 'tsd'"):
         write_report(folder.parent, reference="tds")
 

@@ -1,6 +1,6 @@
 """All of a report's content in one value, before anything is written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ class Report:
         by: the part that settings were selected on, where any were selected.
         label: how settings were selected, in words; over all pairs.
         labels: the same for each pair; it stands in the titles of its tables and figures.
+        tune: when settings are selected.
         filters: what the runs were narrowed to.
         runs: every run, failed ones included.
         selection: the chosen trials.
@@ -58,6 +59,7 @@ class Report:
     by: Select
     label: str
     labels: Mapping[Pair, str]
+    tune: Tune
     filters: Mapping[str, str | Sequence[str]]
     runs: "pd.DataFrame"
     selection: Selection
@@ -99,17 +101,17 @@ def assemble(
     tables: list[Table] = []
     for pair, found in statistics.items():
         for_terminal, for_files = _pair_tables(rows, means, pair, found, labels[pair])
-        notes = [
-            *_pair_notes(means, pair, reference, against[pair]),
-            *_environment_notes(selection.runs, pair),
-        ]
-        shown += [_with_notes(for_terminal[0], notes), *for_terminal[1:]]
-        tables += [_with_notes(table, notes) for table in for_files]
+        notes = [*_settings_note(means, pair), *_environment_notes(selection.runs, pair)]
+        lacking = [] if against[pair] else [f"Methods are not compared: no row here is named {reference}."]
+        shown += [_with_notes(for_terminal[0], [*notes, *lacking]), *for_terminal[1:]]
+        tables += [_with_notes(for_files[0], [*notes, *lacking])]
+        tables += [_with_notes(table, notes) for table in for_files[1:]]
     label = "; ".join(dict.fromkeys(labels.values()))
     return Report(
         by=select,
         label=label,
         labels=labels,
+        tune=tune,
         filters=filters if where is None else {**filters, "where": where},
         runs=runs,
         selection=selection,
@@ -134,20 +136,19 @@ def _label(means: "pd.DataFrame", pair: Pair, select: Select) -> str:
     return f"best of {high if low == high else f'{low} to {high}'} settings, {LABELS[select]}"
 
 
-def _pair_notes(means: "pd.DataFrame", pair: Pair, reference: str | None, found: str | None) -> Iterator[str]:
-    """What stands under a pair's tables about its settings and about a comparison that it lacks."""
+def _settings_note(means: "pd.DataFrame", pair: Pair) -> list[str]:
+    """What stands under a pair's tables where settings have rows of their own."""
     students = of_pair(means, pair)
     several = students[students["settings"] > 0].groupby("method")["settings"].max()
-    if len(several):
-        counts = ", ".join(f"{name} {count}" for name, count in several.items())
-        counts += ", every other method 1" if (~students["method"].isin(several.index)).any() else ""
-        yield (
-            f"No setting was selected. Settings per method: {counts}. A plain method name stands for the "
-            "default setting; other settings are listed separately, in brackets. Picking the best of them "
-            "from this table would be selection on the test set."
-        )
-    if reference is not None and found is None:
-        yield f"Methods are not compared: this pair has no row named {reference}."
+    if not len(several):
+        return []
+    counts = ", ".join(f"{name} {count}" for name, count in several.items())
+    counts += ", every other method 1" if (~students["method"].isin(several.index)).any() else ""
+    return [
+        f"No setting was selected. Settings per method: {counts}. A plain method name stands for the default "
+        "setting; other settings are listed separately, in brackets. Picking the best of them from this "
+        "table would be selection on the test set."
+    ]
 
 
 def _with_notes(table: Table, notes: Sequence[str]) -> Table:

@@ -73,10 +73,8 @@ def _explained(label: str, report: "Report") -> str:
     if label == ONE_SETTING:
         return "Each method has one setting, so none was selected"
     if label == NOT_SELECTED:
-        return (
-            "Methods have unequal numbers of settings or tune=never was set, so none was selected: default "
-            "settings stand for the methods, other settings are listed separately"
-        )
+        why = "tune=never was set" if report.tune == "never" else "Methods have unequal numbers of settings"
+        return f"{why}, so none was selected: each method's default is shown, the other settings separately"
     part = "the test part, which favours methods with many settings" if report.by == "test" else "validation"
     return (
         f"Settings: {label}. On each data set the setting with the highest mean AP over seeds on {part} was "
