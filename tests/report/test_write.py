@@ -237,6 +237,11 @@ def test_several_pairs_have_tables_of_their_own(record, stored):
     assert "AP, fcn → lstm_8" in text
 
 
+def test_pairs_are_sorted_by_size(record, stored):
+    text = _printed(stored([record(student="lstm_16"), record(student="lstm_8")]))
+    assert text.index("AP, fcn → lstm_8") < text.index("AP, fcn → lstm_16")
+
+
 def test_training_times_stand_in_a_file_of_their_own(sweep):
     folder = write_report(sweep(), figures=False).folder
     times = pd.read_csv(folder / "times.csv")

@@ -79,7 +79,8 @@ class Table:
 
 def pairs_of(rows: "pd.DataFrame") -> list[tuple[str, str]]:
     """The (teacher, student) pairs, sorted."""
-    return sorted(set(zip(rows["teacher"], rows["student"], strict=True)))
+    found = set(zip(rows["teacher"], rows["student"], strict=True))
+    return sorted(found, key=lambda pair: [natural(name) for name in pair])
 
 
 def metric_table(
