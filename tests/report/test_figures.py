@@ -1,16 +1,25 @@
 """Figures: what they draw, that nothing leaves the page, that they are the same every time."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from tsdistill.config.resolve import conf_folder
 from tsdistill.report.assemble import assemble
 from tsdistill.report.figures.comparison import comparison_matrix, critical_difference, one_against_another
 from tsdistill.report.figures.draw import draw_all
-from tsdistill.report.figures.style import COLOURS, looks, save, style, wrapped
+from tsdistill.report.figures.looks import (
+    BUILT_IN,
+    COLOURS,
+    LOSS_PARTS,
+    colours_of_parts,
+    looks,
+)
+from tsdistill.report.figures.style import save, style, wrapped
 from tsdistill.report.figures.training import learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
 from tsdistill.report.statistics import compare_methods
@@ -149,11 +158,39 @@ def test_noise_is_drawn_by_ratio_and_left_out_where_it_was_not_measured(report):
     assert list(line.get_ydata()) == pytest.approx([0.5, 0.6, 0.7])
 
 
-def test_size_is_on_a_log_axis_with_the_teacher(report):
+def _sized(record, stored, sizes):
+    """Two methods for each (student, data set, parameters) of one teacher with 1,202 parameters."""
+    runs = []
+    for student, dataset, parameters in sizes:
+        for method in ("none", "tsd"):
+            run = record(dataset, method, student=student)
+            run["cost"] = {"parameters": parameters, "teacher_parameters": 1202}
+            runs.append(run)
+    report = assemble(stored(runs), "validation", {}, None)
+    palette = looks(list(report.means["variant"]))
     with style():
-        figure = against_parameters(report.means, "fcn", looks(list(report.means["variant"])), "title")
-    assert figure.axes[0].get_xscale() == "log"
-    assert max(float(line.get_xdata()[0]) for line in figure.axes[0].get_lines()) > 1e5
+        figure = against_parameters(report.rows, report.means, "fcn", palette, "title")
+        figure.draw_without_rendering()
+    axes = figure.axes[0]
+    lines = [list(map(float, line.get_xdata())) for line in axes.get_lines() if line.get_marker() != "None"]
+    return axes, lines
+
+
+def test_size_is_on_a_log_axis_at_the_true_numbers_of_parameters(record, stored):
+    axes, lines = _sized(record, stored, [("lstm_8", "A", 370), ("lstm_16", "A", 1250)])
+    assert axes.get_xscale() == "log"
+    assert lines.count([1202.0]) == 1
+    assert lines.count([370.0, 1250.0]) == 2
+    named = {text.get_text().replace("\n", ""): text.xy[0] for text in axes.texts}
+    assert named == {"lstm_8": 370.0, "lstm_16": 1250.0}
+
+
+def test_no_line_joins_students_on_different_data_sets(record, stored):
+    axes, lines = _sized(record, stored, [("lstm_8", "A", 370), ("lstm_16", "B", 1250)])
+    assert lines.count([370.0]) == lines.count([1250.0]) == 2
+    assert all(len(line) == 1 for line in lines)
+    labels = axes.get_legend_handles_labels()[1]
+    assert len(labels) == len(set(labels)) == 3
 
 
 def test_every_figure_carries_the_selection_and_lies_in_three_formats(report, tmp_path):
@@ -164,5 +201,94 @@ def test_every_figure_carries_the_selection_and_lies_in_three_formats(report, tm
         "Reliability",
         "Quality against size",
     }
-    assert all("selected on validation" in figure.title for figure in drawn)
+    assert all("one setting per method" in figure.title for figure in drawn)
     assert all({path.suffix for path in figure.files} == {".svg", ".pdf", ".png"} for figure in drawn)
+
+
+def test_no_pdf_holds_type_3_fonts(compared, tmp_path):
+    _, statistics, palette = compared
+    with style():
+        paths = save(critical_difference(statistics, palette, "title"), tmp_path, "ranks")
+    written = next(path for path in paths if path.suffix == ".pdf").read_bytes()
+    assert b"/Type3" not in written and b"/FontFile2" in written
+
+
+# --- colours ---
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear sRGB
+VISION = {
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+
+
+def _linear(colour):
+    values = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def _lab(colour, vision):
+    x, y, z = XYZ @ np.clip(np.array(VISION[vision]) @ _linear(colour), 0, 1) / [0.95047, 1, 1.08883]
+    x, y, z = (np.cbrt(v) if v > 216 / 24389 else (24389 / 27 * v + 16) / 116 for v in (x, y, z))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def _apart(one, other, vision):
+    return float(np.linalg.norm(_lab(one, vision) - _lab(other, vision)))
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_every_colour_has_a_contrast_of_three_to_one_on_white(colour):
+    assert 1.05 / (float(_linear(colour) @ XYZ[1]) + 0.05) >= 3
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_are_told_apart_with_any_vision(vision):
+    assert min(_apart(one, other, vision) for one, other in combinations((*COLOURS, "#000000"), 2)) >= 15
+    looks_ = list(BUILT_IN.values())
+    assert all(
+        _apart(one[0], other[0], vision) >= 15 or one[1] != other[1] for one, other in combinations(looks_, 2)
+    )
+
+
+def test_a_method_looks_the_same_in_every_report():
+    few = looks(["teacher", "none", "mine", "tsd [method.lam=10]"])
+    many = looks(["kd", "tsd", "tsd [method.lam=10]", "mine", "none", "tsd_kd", "teacher"])
+    for name in few:
+        assert (few[name].colour, few[name].marker, few[name].line) == (
+            many[name].colour,
+            many[name].marker,
+            many[name].line,
+        )
+    assert few["tsd [method.lam=10]"].colour == BUILT_IN["tsd"][0]
+    every = [(look.colour, look.marker, look.line) for look in many.values()]
+    assert len(set(every)) == len(every)
+    settings = looks([f"tsd [method.lam={at}]" for at in range(30)])
+    assert len({(look.marker, look.line) for look in settings.values()}) == 31
+
+
+def test_a_part_of_the_loss_has_the_same_colour_in_every_report():
+    parts = colours_of_parts(["ce", "loss", "mine", "tsd"])
+    assert parts["mine"] == colours_of_parts(["mine"])["mine"] not in LOSS_PARTS.values()
+    assert len(set(parts.values())) == 4
+
+
+def test_every_built_in_method_has_a_look():
+    assert {path.stem for path in (conf_folder() / "method").glob("*.yaml")} <= set(BUILT_IN)

@@ -28,7 +28,8 @@ def test_settings_outside_the_grid_make_a_row_of_their_own(record):
             record(method="tsd", seed=2, settings={"saliency.perturbations": 16}),
             record(method="tsd", seed=3, trial=1, settings={"saliency.perturbations": 16, "method.lam": 9.0}),
             record(method="kd"),
-        ]
+        ],
+        tune="always",
     )
     assert set(runs["variant"]) == {
         "kd",

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,9 @@ from rich.console import Console
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
+from tsdistill.report.render import to_latex
+from tsdistill.report.tables import Cell, Table
+from tsdistill.report.write import folder_name
 from tsdistill.store.records import run_folder
 
 
@@ -52,15 +56,26 @@ def test_means_and_deviations_by_hand(sweep):
 
 def test_the_terminal_shows_the_means_the_marks_and_the_failures_within_100_columns(sweep):
     text = _printed(sweep())
-    assert "selected on validation" in text
+    assert "AP, fcn → lstm_8, one setting per method" in text
     assert ".520±.010" in text
     assert ".750±.071‡" in text
     assert "out of luck" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_selection_on_test_is_labelled_in_every_table_and_kept_apart(sweep):
-    out = sweep()
+def _trials(record, methods, lams=(1.0, 10.0), datasets=("CBF", "GunPoint")):
+    """Runs of each method at each lam; all but the first are better on validation and test."""
+    return [
+        record(name, method, trial=at, settings={"method.lam": lam}, ap=score, validation_ap=score)
+        for name in datasets
+        for method in methods
+        for at, lam in enumerate(lams)
+        for score in [0.5 + at / 10]
+    ]
+
+
+def test_selection_on_test_is_labelled_in_every_table_and_kept_apart(record, stored):
+    out = stored(_trials(record, ("none", "tsd")))
     text = _printed(out, select="test", figures=True)
     assert text.count("selected on TEST") == 4
     assert "selected on validation" not in text
@@ -85,7 +100,7 @@ def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
     assert "a\\|b\\_&lt;i&gt;&amp;$%" in markdown
     assert "**0.820** ± 0.010" in markdown
     latex = (folder / "tables.tex").read_text()
-    assert r"a|b\_<i>\&\$\%" in latex
+    assert r"a$|$b\_$<$i$>$\&\$\%" in latex
     assert r"\textbf{0.820}" in latex
     assert r"\underline{0.520}" in latex
 
@@ -110,10 +125,104 @@ def test_the_reseeded_teacher_is_a_yardstick_and_no_competitor(record, stored):
     assert "| teacher, re-seeded | 0.970 " in text.replace("| .", "| 0.")
 
 
-def test_unequal_numbers_of_trials_are_flagged(record, stored):
-    records = [record(method="none"), record(method="tsd")]
-    records.append(record(method="tsd", trial=1, settings={"method.lam": 10.0}))
-    assert "unequal numbers of trials" in _printed(stored(records))
+def _summary(out, **options):
+    folder = write_report(out, figures=False, **options).folder
+    return pd.read_csv(folder / "summary.csv").set_index("variant")["average_precision"].drop("teacher")
+
+
+def test_settings_are_selected_where_all_methods_have_equally_many(record, stored):
+    out = stored(_trials(record, ("none", "tsd")))
+    assert _summary(out).to_dict() == {"none": 0.6, "tsd": 0.6}
+    assert "best of 2 settings, selected on validation" in _printed(out)
+    never = _summary(out, tune="never").to_dict()
+    assert never == {"none": 0.5, "none [method.lam=10.0]": 0.6, "tsd": 0.5, "tsd [method.lam=10.0]": 0.6}
+
+
+@pytest.mark.parametrize("swept_by", ["trial", "override"])
+def test_a_sweep_of_one_method_leaves_its_default_in_the_headline(record, stored, swept_by):
+    """Of settings that all are trial 0, the default is the one in the method's own config: lam 1."""
+    sweep = _trials(record, ["tsd"], (1.0, 10.0, 0.1) if swept_by == "trial" else (0.1, 1.0, 10.0))
+    if swept_by == "override":
+        sweep = [each | {"trial": 0} for each in sweep]
+    out = stored([*_trials(record, ["kd"], (1.0,)), *sweep])
+    found = _summary(out)
+    default = 0.5 if swept_by == "trial" else 0.6
+    assert list(found.index) == ["kd", "tsd", "tsd [method.lam=0.1]", "tsd [method.lam=10.0]"]
+    assert (found["kd"], found["tsd"]) == (0.5, default)
+    text = _printed(out)
+    assert "default settings, none selected" in text
+    assert "Methods have unequal numbers of settings, so none" in (out / "report" / "report.md").read_text()
+    assert "Settings per method: tsd 3, every other method 1" in " ".join(text.split())
+    assert _summary(out, tune="always")["tsd"] == pytest.approx(0.7)
+    text = _printed(out, tune="always")
+    assert "best of 1 to 3 settings, selected on validation" in text
+    assert "unequal numbers of settings" in text
+
+
+def test_settings_of_an_unknown_method_are_all_named(record, stored):
+    mine = [each | {"trial": 0} for each in _trials(record, ["mine"])]
+    out = stored([*_trials(record, ["kd"], (1.0,)), *mine])
+    assert list(_summary(out).index) == ["kd", "mine [method.lam=1.0]", "mine [method.lam=10.0]"]
+
+
+def test_one_data_set_with_unequal_settings_is_enough(record, stored):
+    out = stored(_trials(record, ("none", "tsd"))[:-1])
+    assert _summary(out)["none"] == 0.5
+
+
+def _line(text, start):
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+def test_incomplete_and_collapsed_means_take_no_place_and_are_marked(record, stored):
+    scores = {"none": 0.5, "kd": 0.6, "tsd": 0.7}
+    runs = [record(name, method, ap=score) for name in ("A", "B") for method, score in scores.items()]
+    runs += [record("A", "tsd_kd", ap=0.9)]
+    runs += [record(name, "fitnets", ap=0.95) | {"flags": ["collapsed"]} for name in ("A", "B")]
+    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    summary = text.split("### Mean over")[1].split("###")[0]
+    assert "| tsd\\_kd | 0.900§ |" in summary
+    assert "| fitnets | 0.950° |" in summary
+    assert "| tsd | **0.700** |" in summary and "| kd | *0.600* |" in summary
+    assert "§ mean over some of the data sets only; not ranked" in summary
+    table = text.split("### AP, fcn")[1].split("###")[0]
+    assert "| A | 0.990 | 0.500 | 0.950° | 0.600 | *0.700* | **0.900** |" in table
+
+
+def test_a_mean_that_lacks_a_value_on_one_set_is_marked(record, stored):
+    runs = [record(name, method) for name in ("A", "B") for method in ("kd", "tsd")]
+    runs[0]["test"]["kl"] = None
+    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    assert "0.100§" in _line(text.split("### Mean over")[1], "| kd ")
+
+
+def test_ranks_say_which_data_sets_they_use(record, stored):
+    runs = [record(name, method) for name in ("A", "B", "C") for method in ("kd", "tsd")]
+    told = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    assert "Ranks, means and tests use all 3 data sets." in told
+    runs += [record(name, "none") for name in ("A", "B")]
+    told = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    assert (
+        "use the 2 of 3 data sets on which every method in this table has a result: A, B. Not used: C."
+        in told
+    )
+
+
+def test_a_pair_without_the_reference_is_reported_without_comparison(record, stored):
+    runs = [record(name, method) for name in ("A", "B") for method in ("kd", "tsd")]
+    runs += [record(name, method, student="gru") for name in ("A", "B") for method in ("kd", "none")]
+    folder = write_report(stored(runs), figures=False, reference="tsd").folder
+    text = (folder / "report.md").read_text()
+    assert "### AP over data sets, fcn → lstm" in text and "### AP over data sets, fcn → gru" not in text
+    summary = text.split("### Mean over 2 data sets, fcn → gru")[1].split("###")[0]
+    assert "Methods are not compared: no row here is named tsd." in summary
+    with pytest.raises(TsdistillError, match="no row is named reference=tds: did you mean 'tsd'"):
+        write_report(folder.parent, reference="tds")
+
+
+def test_rows_are_sorted_by_number(record, stored):
+    runs = [record(method="tsd", settings={"saliency.window": window}) for window in (10, 20, 5)]
+    assert list(_summary(stored(runs)).index) == [f"tsd [saliency.window={window}]" for window in (5, 10, 20)]
 
 
 def test_nothing_but_failures_is_told(failure, stored):
@@ -126,6 +235,11 @@ def test_several_pairs_have_tables_of_their_own(record, stored):
     text = _printed(out)
     assert "AP, fcn → gru" in text
     assert "AP, fcn → lstm_8" in text
+
+
+def test_pairs_are_sorted_by_size(record, stored):
+    text = _printed(stored([record(student="lstm_16"), record(student="lstm_8")]))
+    assert text.index("AP, fcn → lstm_8") < text.index("AP, fcn → lstm_16")
 
 
 def test_training_times_stand_in_a_file_of_their_own(sweep):
@@ -198,7 +312,7 @@ def test_without_pyarrow_parquet_is_left_out_and_said_so(sweep, monkeypatch):
 def test_all_statistics_are_in_one_json_file(sweep):
     folder = write_report(sweep(), figures=False, reference="none").folder
     found = json.loads((folder / "statistics.json").read_text())
-    assert found["selection"] == "selected on validation"
+    assert found["selection"] == "one setting per method"
     first = found["statistics"][0]
     assert (first["metric"], first["reference"], first["datasets"]) == (
         "average_precision",
@@ -251,20 +365,18 @@ def test_a_full_disk_leaves_the_earlier_report_whole(sweep, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_text", full)
         with pytest.raises(TsdistillError, match="No space left on device; free some space"):
-            write_report(out, filters={"method": "tsd"})
+            write_report(out)
     assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
     write_report(out)
     assert not (folder / "figures" / "of-old.png").exists()
     assert (folder / "notes.txt").read_text() == "mine"
-    write_report(out, figures=False)
-    assert not (folder / "figures").exists()
 
 
 def test_runs_that_a_later_one_outdates_are_told(stored, record):
     out = stored([record(), record() | {"id": "edited"}, record(seed=2)])
     text = (write_report(out, figures=False).folder / "report.md").read_text()
-    assert "Finished runs left out: 1. Later runs have their settings" in text
+    assert "Finished runs left out: 1. Later runs have the same settings" in text
 
 
 @pytest.mark.parametrize("change", [{"code": "edited"}, {"teacher_id": "retrained"}])
@@ -279,3 +391,48 @@ def test_no_mean_mixes_runs_of_old_and_new_code_or_data(stored, record, change):
     row = pd.read_csv(folder / "table.csv").set_index("variant").loc["kd"]
     assert (row["average_precision"], row["seeds"], row["outdated"], row["missing"]) == (0.8, 2, 3, 1)
     assert "Finished runs left out: 3." in (folder / "report.md").read_text()
+
+
+def test_tables_alone_keep_earlier_figures_and_say_so(sweep):
+    out = sweep()
+    folder = write_report(out).folder
+    before = sorted((folder / "figures").iterdir())
+    text = _printed(out)
+    assert before and sorted((folder / "figures").iterdir()) == before
+    told = "figures/ holds the figures of an earlier report"
+    assert told in text and told in (folder / "report.html").read_text()
+
+
+def test_a_filtered_report_leaves_the_full_one_alone(sweep, tmp_path):
+    out = sweep()
+    full = write_report(out, figures=False).folder
+    before = (full / "table.csv").read_bytes()
+    text = _printed(out, filters={"method": "tsd, none", "dataset": ["CBF"]})
+    folder = full / "dataset=CBF+method=none,tsd"
+    assert (folder / "report.html").is_file() and (full / "table.csv").read_bytes() == before
+    assert f"written to {folder}" in text.replace("\n", "") and "was not changed" in text
+    assert write_report(out, figures=False, where="seed=1", to=tmp_path / "mine").folder == tmp_path / "mine"
+
+
+def test_names_of_folders_are_plain_and_differ():
+    wheres = ["seed=1 and method.lam<0.5", "seed=1 and method.lam>0.5", "x=" + "y" * 300, "x=../.."]
+    names = [folder_name({"where": where}) for where in wheres]
+    assert names[0].startswith("where=seed=1-and-method.lam-0.5-")
+    assert len(set(names)) == 4 and all(re.fullmatch(r"[\w=,.+-]{1,90}", name) for name in names)
+
+
+def test_latex_has_minus_signs_powers_and_shrinks_to_the_column():
+    table = Table("k", "t", ("a", "b", "c"), [[Cell(text="x"), Cell(mean=-0.5, std=0.1), Cell(mean=-2.5e7)]])
+    text = to_latex(table)
+    assert r"$-$0.500\,{\scriptsize$\pm$\,0.100} & $-$2.50$\times10^{7}$" in text
+    assert (
+        r"\small" in text and r"\resizebox{\ifdim\width>\columnwidth\columnwidth\else\width\fi}{!}{%" in text
+    )
+    assert text.count("{") == text.count("}")
+
+
+def test_commands_in_the_protocol_are_code(sweep):
+    folder = write_report(sweep(), figures=False).folder
+    assert "then `tsdistill evaluate`." in (folder / "report.md").read_text()
+    page = (folder / "report.html").read_text()
+    assert "then <code>tsdistill evaluate</code>." in page and "`" not in page.split("<script>")[0]

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from tsdistill.cli import run
-from tsdistill.config.schema import HardwareConf, OnlyConf
+from tsdistill.config.schema import ExplainConf, HardwareConf, OnlyConf
 from tsdistill.data.types import Part
 from tsdistill.data.unlabelled import read_unlabelled
 from tsdistill.errors import TsdistillError
@@ -77,7 +77,7 @@ def scene_of(out: Path, dataset: str) -> Scene:
 
 def test_pictures_and_arrays_of_a_univariate_set(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet"]) == 0
-    folder = out / "explain" / "Planted_shapelet"
+    folder = out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8"
     names = {f"{name}.{kind}" for name in ("strips", "classes") for kind in ("svg", "png", "pdf")}
     assert {path.name for path in folder.iterdir() if path.is_file()} == names | {"maps.npz"}
     with np.load(folder / "maps.npz") as arrays:
@@ -93,13 +93,13 @@ def test_pictures_and_arrays_of_a_univariate_set(out: Path, capsys: pytest.Captu
 
 def test_by_channel_where_there_are_several(out: Path) -> None:
     assert run("explain", [*QUICK, f"out={out}", "dataset=Many"]) == 0
-    with np.load(out / "explain" / "Many" / "maps.npz") as arrays:
+    with np.load(out / "explain" / "Many" / "fcn_8" / "lstm_8" / "maps.npz") as arrays:
         shown = len(arrays["shown_rows"])
         assert arrays["shown_maps"].shape == (2, shown, 3, 24) and arrays["maps"].shape == (2, 8, 24)
 
 
 def test_the_same_command_draws_the_same(out: Path) -> None:
-    folder = out / "explain" / "Planted_shapelet"
+    folder = out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8"
     files = []
     for _ in range(2):
         assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet", "method=tsd"]) == 0
@@ -111,7 +111,7 @@ def test_students_of_one_seed_are_shown_and_any_can_be_asked_for(out: Path) -> N
     found = []
     for words in ([], ["seed=6"], ["method=tsd"]):
         assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet", *words]) == 0
-        with np.load(out / "explain" / "Planted_shapelet" / "maps.npz") as arrays:
+        with np.load(out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8" / "maps.npz") as arrays:
             found.append((arrays["names"].tolist(), arrays["maps"]))
     assert found[0][0] == found[1][0] == ["teacher fcn_8", "none", "tsd"]
     assert found[2][0] == ["teacher fcn_8", "tsd"]
@@ -126,7 +126,7 @@ def test_students_of_one_seed_are_shown_and_any_can_be_asked_for(out: Path) -> N
         (["dataset=Planted_shapelet", "seed=7"], "Planted_shapelet: no stored run has seed=7; stored: 5, 6"),
         (["dataset=Many", "trial=1"], "Many: no stored run has trial=1; stored: 0"),
         (["samples=0"], "samples=0 should be 1 or more"),
-        (["input=x.csv"], "input: name the one dataset whose models shall look: Many, Planted_shapelet"),
+        (["input=x.csv"], "input: name one dataset whose models explain the series: Many, Planted_shapelet"),
         (["dataset=Planted_shapelet", "input=x.csv"], "input=x.csv: no such file (looked for it from "),
         (["dataset=Planted"], "no stored run has dataset=Planted: did you mean 'Planted_shapelet'?"),
     ],
@@ -137,6 +137,49 @@ def test_mistakes_are_told_in_a_line(
     assert run("explain", [*QUICK, f"out={out}", *words]) == 2
     said = capsys.readouterr().err
     assert told in said and said.count("\n") == 1
+
+
+# --- which students ---
+
+
+def stored(
+    method: str = "tsd", student: str = "lstm_8", teacher: str = "fcn", **settings: Any
+) -> dict[str, Any]:
+    identity = [method, student, teacher, *map(repr, settings.items())]
+    return {
+        "dataset": "A",
+        "method": method,
+        "student": student,
+        "teacher": teacher,
+        "teacher_id": f"{teacher}-id",
+        "seed": 1,
+        "trial": 0,
+        "settings": {f"method.{key}": value for key, value in settings.items()},
+        "id": "-".join(identity),
+    }
+
+
+def test_students_are_named_by_what_differs() -> None:
+    runs = [stored("none"), stored(lam=1, tau=8), stored(lam=10, tau=8)]
+    assert module._names(runs) == ["none", "tsd [lam=1]", "tsd [lam=10]"]
+    assert module._names([stored("kd"), stored("kd", "gru")]) == ["kd lstm_8", "kd gru"]
+    twice = [stored("kd") | {"id": key} for key in ("a1b2c3d4", "f1b2c3d4")]
+    assert module._names(twice) == ["kd a1b2c3", "kd f1b2c3"]
+
+
+def test_students_left_out_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    conf = ExplainConf()
+    assert len(module._cast(conf, [stored(lam=at) for at in (10, *range(9))])) == 8
+    assert "left out: tsd [lam=8], tsd [lam=10]." in capsys.readouterr().out
+    module._cast(conf, [stored("kd"), stored("tsd"), stored("kd", teacher="gru")])
+    assert "students of the teacher fcn are shown, those of gru are not" in capsys.readouterr().out
+
+
+def test_each_pair_has_a_folder_of_its_own() -> None:
+    pairs = [("fcn", "lstm_8"), ("fcn", "gru"), ("gru", "lstm_8")]
+    folders = {module._pair_folder([stored(teacher=teacher, student=student)]) for teacher, student in pairs}
+    assert folders == {Path(teacher, student) for teacher, student in pairs}
+    assert module._pair_folder([stored(student="a"), stored(student="b")]) == Path("fcn", "a~b")
 
 
 # --- which series ---
@@ -194,7 +237,7 @@ def test_own_series_are_explained(out: Path, tmp_path: Path, capsys: pytest.Capt
     path = tmp_path / "mine.csv"
     path.write_text("".join(",".join(map(repr, row.tolist())) + "\n" for row in test.x[:2, 0]))
     assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet", f"input={path}"]) == 0
-    folder = out / "explain" / "Planted_shapelet" / "own-mine.csv"
+    folder = out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8" / "own-mine.csv"
     with np.load(folder / "maps.npz") as arrays:
         np.testing.assert_allclose(arrays["x"], test.x[:2], rtol=1e-6)
         assert arrays["maps"].shape == (3, 2, 24)

@@ -19,5 +19,7 @@ def run(composed: Any) -> None:
         console,
         reference=composed.reference,
         where=composed.where,
+        tune=composed.tune.value,
+        to=None if composed.to is None else Path(composed.to).expanduser(),
         figures=composed.figures,
     )

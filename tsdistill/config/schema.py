@@ -78,6 +78,14 @@ class Selection(Enum):
     test = "test"
 
 
+class Tune(Enum):
+    """When the report selects among a method's settings: where all methods have equally many, or as told."""
+
+    equal = "equal"
+    always = "always"
+    never = "never"
+
+
 class MetricGroup(Enum):
     """What ``tsdistill evaluate`` adds; ``substitution`` includes noise."""
 
@@ -280,13 +288,19 @@ class CleanConf(BaseConf):
 
 @dataclass
 class ReportConf(BaseConf):
-    """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none)."""
+    """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none).
+
+    ``to`` is the folder to write into (null: ``report`` below ``out``, and a folder of its own below that for
+    a filtered report).
+    """
 
     where: str | None = None
 
     select: Selection = Selection.validation
+    tune: Tune = Tune.equal
     reference: str | None = None
     figures: bool = True
+    to: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tsdistill.report.order import natural
 from tsdistill.report.records import PAIR, ROW
 from tsdistill.report.selection import Selection
 
@@ -74,8 +75,9 @@ def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
         selection: what it was made of.
 
     Returns:
-        One row for each pair and variant: ``<metric>`` and ``<metric>_std``, ``sets`` (with a result) and the
-        sums of the counts; ``trials_min`` and ``trials_max`` over its data sets.
+        One row for each pair and variant: ``<metric>``, ``<metric>_std`` and ``<metric>_sets`` (data sets
+        with a value), ``sets`` (with a result), the sums of the counts, ``settings`` (of the method, where
+        each has its own row), and ``trials_min`` and ``trials_max`` over its data sets.
     """
     import pandas as pd
 
@@ -87,8 +89,19 @@ def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
         line = dict(zip([*PAIR, "method", "variant"], key, strict=True))
         line |= {name: group[name].mean() for name in names}
         line |= _deviations(runs.get((teacher, student, variant)), names)
-        counts = ["runs", "seeds", "failed", "collapsed", "missing", "undefined"]
+        counts = [
+            "runs",
+            "seeds",
+            "expected",
+            "failed",
+            "collapsed",
+            "collapsed_chosen",
+            "missing",
+            "undefined",
+        ]
         line |= {name: int(group[name].fillna(0).sum()) for name in counts}
+        line |= {"settings": int(group["settings"].max())}
+        line |= {f"{name}_sets": int(group[name].notna().sum()) for name in names}
         line |= {"sets": int((group["seeds"] > 0).sum()), "no_validation": int(group["no_validation"].sum())}
         line |= {"ties": int(group["decided"].str.contains("tie").sum())}
         line |= {"trials_min": int(group["trials"].min()), "trials_max": int(group["trials"].max())}
@@ -122,10 +135,11 @@ def cost_names(frame: "pd.DataFrame") -> list[str]:
 def in_order(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Sort by pair and data set, and methods with the teacher first, then the plain student, then by name."""
     first = rows["method"].map(lambda name: {TEACHER: 0, RESEEDED: 1, "none": 2}.get(name, 3))
-    ordered = (
-        rows.copy()
-        .assign(_first=first)
-        .sort_values([*PAIR, "dataset", "_first", "method", "variant"], ignore_index=True, kind="stable")
+    ordered = rows.assign(_first=first).sort_values(
+        [*PAIR, "dataset", "_first", "method", "variant"],
+        ignore_index=True,
+        kind="stable",
+        key=lambda column: column if column.name == "_first" else column.map(natural),
     )
     return ordered.drop(columns="_first")
 
@@ -172,7 +186,15 @@ def _distinct_teachers(runs: "pd.DataFrame") -> "pd.DataFrame":
 
 def _as_rows(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
     """The accounts that students' rows have, for rows that nothing was chosen for."""
-    counts = {"trial": 0, "config": "", "trials": 1, "failed": 0, "collapsed": 0, "collapsed_chosen": 0}
+    counts = {
+        "trial": 0,
+        "config": "",
+        "trials": 1,
+        "settings": 0,
+        "failed": 0,
+        "collapsed": 0,
+        "collapsed_chosen": 0,
+    }
     rest = {"missing": 0, "outdated": 0, "no_validation": False, "decided": "", "undefined": 0}
     return table.assign(method=name, variant=name, runs=table["seeds"], expected=0, **counts, **rest)
 

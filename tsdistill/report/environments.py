@@ -28,7 +28,9 @@ def mixed_environments(folders: Iterable[str]) -> tuple[str, ...]:
         for name, counts in seen.items()
         if len(counts) > 1
     ]
-    return (f"Runs differ in their environment, by number of runs: {'; '.join(parts)}.",) if parts else ()
+    return (
+        (f"Runs were made in different environments (number of runs): {'; '.join(parts)}.",) if parts else ()
+    )
 
 
 def _read(path: Path) -> Mapping[str, Any]:

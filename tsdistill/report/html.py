@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsdistill.report.assemble import LABELS
 from tsdistill.report.protocol import chosen_runs, environments, protocol
 from tsdistill.report.render import number
 from tsdistill.report.tables import MARKS, Cell, Table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _PLACES = {1: "best", 2: "second"}
 
 
-def to_html(report: "Report", drawn: Sequence["Drawn"]) -> str:
+def to_html(report: "Report", drawn: Sequence["Drawn"], about_figures: str = "") -> str:
     """Lay the whole report out as a page.
 
     Every text is escaped; figures are images within data addresses, so nothing in them can run; a content
@@ -29,6 +30,7 @@ def to_html(report: "Report", drawn: Sequence["Drawn"]) -> str:
     Args:
         report: what ``assemble`` gave.
         drawn: the figures, already saved.
+        about_figures: what stands in the place of figures where there are none.
 
     Returns:
         The page.
@@ -37,12 +39,12 @@ def to_html(report: "Report", drawn: Sequence["Drawn"]) -> str:
     style, script = (folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    sections = _sections(report, drawn)
+    sections = _sections(report, drawn, about_figures or "None were drawn.")
     links = "".join(f'<a href="#{key}">{escape(title)}</a>' for key, title, _ in sections)
     bodies = "".join(
         f'<section id="{key}"><h2>{escape(title)}</h2>{body}</section>' for key, title, body in sections
     )
-    kind = "label test" if report.by == "test" else "label"
+    kind = "label test" if LABELS["test"] in report.label else "label"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
@@ -53,15 +55,15 @@ def to_html(report: "Report", drawn: Sequence["Drawn"]) -> str:
     )
 
 
-def _sections(report: "Report", drawn: Sequence["Drawn"]) -> list[tuple[str, str, str]]:
-    sentences = "".join(f"<li>{_text(line)}</li>" for line in protocol(report))
+def _sections(report: "Report", drawn: Sequence["Drawn"], about_figures: str) -> list[tuple[str, str, str]]:
+    sentences = "".join(f"<li>{_with_code(line)}</li>" for line in protocol(report))
     tables = [table for table in report.tables if table.key != "choices"]
     choices = [table for table in report.tables if table.key == "choices"]
     failed = html_table(report.failures) if report.failures.rows else "<p>None.</p>"
     return [
         ("protocol", "Protocol", f"<ul>{sentences}</ul>"),
         ("results", "Results", "".join(map(html_table, tables))),
-        ("figures", "Figures", "".join(map(_figure, drawn)) or "<p>None were drawn.</p>"),
+        ("figures", "Figures", "".join(map(_figure, drawn)) or f"<p>{_text(about_figures)}</p>"),
         ("chosen", "Chosen trials and runs", "".join(map(html_table, [*choices, chosen_runs(report)]))),
         ("failed", "Failed runs", failed),
         ("setting", "Environment", html_table(environments(report))),
@@ -118,6 +120,11 @@ def _words(left: bool) -> str:
 def _breakable(text: str) -> str:
     """A heading that may be broken at its joints."""
     return re.sub(r"([_.,=])", r"\1<wbr>", _text(text))
+
+
+def _with_code(text: str) -> str:
+    """A sentence in which commands stand between backticks."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", _text(text))
 
 
 def _text(text: str) -> str:

@@ -5,8 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsdistill.report.aggregate import METRICS, RESEEDED, TEACHERS
-from tsdistill.report.tables import Cell, Table
+from tsdistill.report.aggregate import METRICS, RESEEDED
+from tsdistill.report.assemble import NOT_SELECTED, ONE_SETTING
+from tsdistill.report.tables import Cell, Table, plural
 
 if TYPE_CHECKING:
     from tsdistill.report.assemble import Report
@@ -18,53 +19,66 @@ def protocol(report: "Report") -> list[str]:
     seeds = ", ".join(str(seed) for seed in sorted(report.runs["seed"].unique()))
     datasets, variants = ok["dataset"].nunique(), ok["variant"].nunique()
     lines = [
-        f"{len(ok)} finished and {len(report.runs) - len(ok)} failed runs: {datasets} data sets, "
-        f"{variants} methods (a method with other settings is another method), seeds {seeds}.",
+        f"{plural(len(ok), 'finished run')}, {plural(len(report.runs) - len(ok), 'failed run')}: "
+        f"{plural(datasets, 'data set')}, {plural(variants, 'row')} of methods and settings, seeds {seeds}.",
         _selection(report),
-        "Metrics are those of the test part, each class against the rest. A figure is the mean over seeds, "
-        "with the standard deviation (n - 1) after it; a mean over data sets has the deviation over seeds of "
-        "that mean. KL is that of the student from its teacher at temperature 1, in nats: lower is better.",
+        "Metrics are measured on the test part, each class against the rest. A value is the mean over seeds, "
+        "followed by the standard deviation (n - 1). For a mean over data sets, the deviation is that of "
+        "this mean over seeds. KL is the divergence of the student from its teacher at temperature 1, in "
+        "nats; lower is better.",
         _agreement(report),
-        "Methods are compared by the two-sided Wilcoxon signed-rank test on means over seeds, with Holm's "
-        "step-down over all methods against the reference.",
+        "Methods are compared with the reference by two-sided Wilcoxon signed-rank tests on means over "
+        "seeds, with Holm's correction over these comparisons.",
+        "A mean that lacks data sets or contains a collapsed run is marked and is never shown as best or "
+        "second best.",
     ]
     if report.filters:
         shown = " ".join(f"{key}={value}" for key, value in report.filters.items())
-        lines.insert(1, f"Only part of the stored runs is shown: {shown}.")
+        lines.insert(1, f"Only part of the stored runs is reported: {shown}.")
     if outdated := int(report.selection.choices["outdated"].sum()):
         lines.insert(
             1,
-            f"Finished runs left out: {outdated}. Later runs have their settings, but other code or data: "
-            "delete them, or distil into another folder.",
+            f"Finished runs left out: {outdated}. Later runs have the same settings but different code or "
+            "data. Delete the old runs, or distil into another folder.",
         )
     without = sorted(set(report.rows.loc[report.rows["no_validation"], "dataset"]))
     if without:
-        lines.append("No validation part, so default settings: " + ", ".join(without) + ".")
+        lines.append("No validation part, so default settings were used: " + ", ".join(without) + ".")
     return lines
 
 
 def _agreement(report: "Report") -> str:
-    told = "Agreement and KL go with accuracy: read them beside the plain student's (none)"
+    told = "Agreement and KL follow accuracy: compare them with those of the plain student (none)"
     if (report.means["method"] == RESEEDED).any():
-        return f"{told} and beside those of the same teacher from other seeds ({RESEEDED})."
+        return f"{told} and of the same teacher trained from other seeds ({RESEEDED})."
     return (
-        f"{told}. The same teacher from other seeds would be another yardstick: `tsdistill train-teacher "
-        "teacher.seeds=[1,2]` with these settings, then `tsdistill evaluate`."
+        f"{told}. The same teacher trained from other seeds gives a second yardstick: run `tsdistill "
+        "train-teacher teacher.seeds=[1,2]` with these settings, then `tsdistill evaluate`."
     )
 
 
 def _selection(report: "Report") -> str:
-    methods = report.means[~report.means["method"].isin(TEACHERS)]
-    low, high = int(methods["trials_min"].min()), int(methods["trials_max"].max())
-    if high == 1:
-        return "One trial a method: no settings were chosen."
-    trials = f"{high} trials" if low == high else f"{low} to {high} trials (unequal: compare with care)"
-    part = (
-        "the test part, which flatters every method that has a grid" if report.by == "test" else "validation"
-    )
+    """How settings were selected; pairs that differ in it are named."""
+    told: dict[str, list[str]] = {}
+    for (teacher, student), label in report.labels.items():
+        told.setdefault(label, []).append(f"{teacher} → {student}")
+    sentences = [
+        _explained(label, report) + (f" ({', '.join(pairs)})" if len(told) > 1 else "") + "."
+        for label, pairs in told.items()
+    ]
+    return " ".join(sentences)
+
+
+def _explained(label: str, report: "Report") -> str:
+    if label == ONE_SETTING:
+        return "Each method has one setting, so none was selected"
+    if label == NOT_SELECTED:
+        why = "tune=never was set" if report.tune == "never" else "Methods have unequal numbers of settings"
+        return f"{why}, so none was selected: each method's default is shown, the other settings separately"
+    part = "the test part, which favours methods with many settings" if report.by == "test" else "validation"
     return (
-        f"{trials} a method. On each data set the trial with the highest mean AP over seeds on {part} was "
-        "chosen; ties went to the lower negative log-likelihood, then to the default."
+        f"Settings: {label}. On each data set the setting with the highest mean AP over seeds on {part} was "
+        "selected; ties went to the lower negative log-likelihood, then to the default"
     )
 
 

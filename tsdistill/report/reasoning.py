@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tsdistill.report.tables import Cell, Table, legend, mean_cell, of_pair, placed, table_key
+from tsdistill.report.tables import Cell, Table, legend, mean_cell, of_pair, placed, plural, table_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +70,7 @@ def _table(means: "pd.DataFrame", way: str, pair: tuple[str, str], sets: int, la
     name = TITLES.get(way, way.replace("_", " "))
     return Table(
         key=table_key(f"maps-{way}", pair),
-        title=f"Maps by {name}, mean over {sets} data set{'s' if sets != 1 else ''}, "
-        f"{pair[0]} → {pair[1]}, {label}",
+        title=f"Maps by {name}, mean over {plural(sets, 'data set')}, {pair[0]} → {pair[1]}, {label}",
         columns=tuple(heads),
         rows=[list(row) for row in zip(*columns, strict=True)],
         notes=(*_explained(heads, means), *legend([cell for column in columns for cell in column])),
@@ -80,22 +79,25 @@ def _table(means: "pd.DataFrame", way: str, pair: tuple[str, str], sets: int, la
 
 def _explained(heads: Sequence[str], means: "pd.DataFrame") -> list[str]:
     notes = [
-        "Spearman, top 10 %: rank correlation of the student's map with its teacher's, overlap of their "
-        "highest tenths; chance: with the teacher's map of another series"
+        "Spearman: rank correlation of the student's map with its teacher's. Top 10 %: overlap of their "
+        "highest tenths. Chance: the same with the teacher's map of another series."
     ]
     if "deletion" in heads:
         notes.append(
-            "deletion (should be lower than chance), insertion (higher): area under the probability of the "
-            "teacher's class while the steps that the model's own map ranks first are taken away, or put in; "
-            "chance: by the map of another series"
+            "Deletion (good below chance) and insertion (good above): area under the probability of the "
+            "teacher's class as the steps that the model's own map ranks highest are removed or inserted. "
+            "Chance: with the map of another series."
         )
     if "AUPRC" in heads:
         share = means["planted_share"].mean() if "planted_share" in means else float("nan")
         notes.append(
-            "AUPRC: of the model's own map against the planted windows; chance: by the map of another "
-            f"series; a map that knows nothing has {share:.3f}"
+            "AUPRC: the model's own map against the planted windows. Chance: with the map of another series. "
+            f"An uninformative map scores {share:.3f}."
         )
     counts = [name for name in COUNTS if name in heads]
     if counts:
-        notes.append(f"{', '.join(counts)}: maps without a value, since all steps are alike; mean over runs")
+        notes.append(
+            f"{', '.join(counts).capitalize()}: maps without a value because all steps are equal, "
+            "mean over runs."
+        )
     return notes

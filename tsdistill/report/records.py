@@ -1,12 +1,13 @@
 """Run records as one tidy frame: a row a run, failed runs included."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.errors import TsdistillError, nearest
+from tsdistill.report.order import natural
+from tsdistill.report.settings import Tune, shown, split_settings
 from tsdistill.store.records import iter_failures, iter_results, run_folder
 from tsdistill.store.where import Where
 
@@ -38,7 +39,10 @@ _ON_TEST = ("noise", "reasoning")
 
 
 def load_runs(
-    out: Path, filters: Mapping[str, str | Sequence[str]], where: str | None = None
+    out: Path,
+    filters: Mapping[str, str | Sequence[str]],
+    where: str | None = None,
+    tune: Tune = "equal",
 ) -> "pd.DataFrame":
     """Gather the run records under a folder.
 
@@ -46,13 +50,14 @@ def load_runs(
         out: the folder that ``distill`` wrote into; it holds ``runs/``.
         filters: names to keep for any of ``FILTERS``, each a sequence or a comma-separated string.
         where: a filter over anything stored, see ``tsdistill.store.where.Where``.
+        tune: when one of a method's settings may be selected, see ``split_settings``.
 
     Returns:
         One row a run, sorted by row, trial, seed and id. ``status`` is "ok" or "failed"; ``variant`` names
-        the table row; ``config`` names the values of the method's grid; ``version`` stands for its data,
-        teacher and own code; metrics are ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and
-        ``reseeded.<name>`` (float, NaN where undefined); settings are ``setting.<key>``; ``flags`` is a tuple
-        of names.
+        the table row; ``settings`` and ``default`` are those of ``split_settings``; ``config`` names the
+        values of the method's grid; ``version`` stands for its data, teacher and own code; metrics are
+        ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and ``reseeded.<name>`` (float, NaN
+        where undefined); settings are ``setting.<key>``; ``flags`` is a tuple of names.
 
     Raises:
         TsdistillError: no record is stored there, or a filter is misspelt or matches nothing.
@@ -61,10 +66,10 @@ def load_runs(
     if not records:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
     kept = _kept(records, filters)
-    return frame_of_runs(kept if where is None else Where(where).kept(kept))
+    return frame_of_runs(kept if where is None else Where(where).kept(kept), tune)
 
 
-def frame_of_runs(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+def frame_of_runs(records: Sequence[Mapping[str, Any]], tune: Tune = "equal") -> "pd.DataFrame":
     """Lay records (and failures) out as the frame that ``load_runs`` describes."""
     import pandas as pd
 
@@ -73,13 +78,19 @@ def frame_of_runs(records: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     rows = [
         _flat(record, suffix, grids[_group(record)]) for record, suffix in zip(records, suffixes, strict=True)
     ]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(split_settings(rows, tune))
     metrics = [
         name for name in frame.columns if name.startswith(("test.", "validation.", "teacher_", "reseeded."))
     ]
     numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in metrics if name != "teacher_id"}
     frame = frame.assign(**numbers).copy()  # in one piece: pandas complains of columns that came singly
-    return frame.sort_values([*ROW, "trial", "seed", "id"], ignore_index=True, kind="stable")
+    order = [*ROW, "trial", "seed", "id"]
+    return frame.sort_values(
+        order,
+        ignore_index=True,
+        kind="stable",
+        key=lambda column: column.map(natural) if column.name in ROW else column,
+    )
 
 
 def variant_suffixes(
@@ -117,11 +128,7 @@ def _suffix(record: Mapping[str, Any], keys: Sequence[str]) -> str:
     if not keys:
         return ""
     settings = record["settings"]
-    return " [" + ", ".join(f"{key}={_shown(settings.get(key, _UNSET))}" for key in keys) + "]"
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return " [" + ", ".join(f"{key}={shown(settings.get(key, _UNSET))}" for key in keys) + "]"
 
 
 def _group(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -147,7 +154,8 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
         "variant": record["method"] + suffix,
         "seed": record["seed"],
         "trial": record["trial"],
-        "config": ", ".join(f"{key}={_shown(settings.get(key, _UNSET))}" for key in sorted(grid)),
+        "config": ", ".join(f"{key}={shown(settings.get(key, _UNSET))}" for key in sorted(grid)),
+        "grid": {key: settings.get(key, _UNSET) for key in sorted(grid)},
         "flags": tuple(record.get("flags", ())),
         "error": record.get("error", ""),
         "folder": record.get("folder", ""),

@@ -20,6 +20,7 @@ _LATEX_ESCAPES = {
     "→": r"$\rightarrow$",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    **{sign: f"${sign}$" for sign in "<>|"},  # other signs in the oldest font encoding
     **{sign: "\\" + sign for sign in "&%$#_{}"},
 }
 _MARKDOWN_ESCAPES = {sign: "\\" + sign for sign in "\\`*_[]|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -124,14 +125,30 @@ def markdown_text(text: str) -> str:
     return "".join(_MARKDOWN_ESCAPES.get(sign, sign) for sign in " ".join(text.split()))
 
 
+def markdown_sentence(text: str) -> str:
+    """A sentence in which commands stand between backticks."""
+    pieces = text.replace("\n", " ").split("`")
+    if len(pieces) % 2 == 0:
+        return markdown_text(text)
+    return "".join(f"`{piece}`" if at % 2 else _markdown_piece(piece) for at, piece in enumerate(pieces))
+
+
+def _markdown_piece(text: str) -> str:
+    return "".join(_MARKDOWN_ESCAPES.get(sign, sign) for sign in text)
+
+
 def to_latex(table: Table) -> str:
-    """A table for LaTeX with booktabs: best bold, second underlined, marks raised."""
+    """A table for LaTeX with booktabs: best bold, second underlined, marks raised.
+
+    A table that is wider than its column is shrunk to it, which needs the package graphicx.
+    """
     layout = "".join("l" if left else "r" for left in table.word_columns())
     lines = [
         r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_latex('. '.join([table.title, *table.notes]))}}}",
+        r"\centering\small",
+        rf"\caption{{{_latex('. '.join(note.removesuffix('.') for note in [table.title, *table.notes]))}.}}",
         rf"\label{{tab:{''.join(sign if sign.isalnum() else '-' for sign in table.key)}}}",
+        r"\resizebox{\ifdim\width>\columnwidth\columnwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{layout}}}",
         r"\toprule",
         _latex_row([_latex(name) for name in table.columns]),
@@ -140,7 +157,7 @@ def to_latex(table: Table) -> str:
     ]
     if table.footer:
         lines += [r"\midrule", *[_latex_row([_latex_cell(cell) for cell in row]) for row in table.footer]]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]) + "\n"
 
 
 def _latex_row(cells: Sequence[str]) -> str:
@@ -149,13 +166,20 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     if cell.mean is None:
-        return _latex(cell.text)
-    text = number(cell.mean, cell.digits)
+        return "--" if cell.text == "-" else _latex(cell.text)
+    text = _latex_number(cell.mean, cell.digits)
     text = {0: text, 1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}[cell.place]
     if cell.std is not None:
-        text += rf"\,{{\scriptsize$\pm$\,{number(cell.std, cell.digits)}}}"
+        text += rf"\,{{\scriptsize$\pm$\,{_latex_number(cell.std, cell.digits)}}}"
     signs = "".join(_LATEX_MARKS[sign] for sign in _signs(cell))
     return text + (f"$^{{{signs}}}$" if signs else "")
+
+
+def _latex_number(value: float, digits: int) -> str:
+    """A number with a true minus sign and powers of ten."""
+    mantissa, _, power = number(value, digits).partition("e")
+    text = mantissa.replace("-", "$-$")
+    return rf"{text}$\times10^{{{int(power)}}}$" if power else text
 
 
 def _latex(text: str) -> str:

@@ -7,6 +7,7 @@ from math import inf
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
+from tsdistill.report.order import natural
 from tsdistill.report.records import ROW
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Selection:
     Attributes:
         runs: the runs of the chosen trials, one row a run.
         choices: one row for each ``ROW``: the chosen ``trial`` and ``config``; ``trials`` tried;
+            ``settings`` of the method that have rows of their own;
             how it was ``decided``; counts ``runs`` (stored, all trials), ``seeds`` (of the chosen trial;
             ``expected``: those of the sweep), ``failed``, ``collapsed`` and ``missing`` (all trials),
             ``collapsed_chosen``, ``outdated`` (finished, but of other code or data than a later run of the
@@ -53,7 +55,19 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
     """
     import pandas as pd
 
-    needed = [*ROW, "id", "status", "seed", "trial", "config", "flags", "has_validation", "version"]
+    needed = [
+        *ROW,
+        "settings",
+        "default",
+        "id",
+        "status",
+        "seed",
+        "trial",
+        "config",
+        "flags",
+        "has_validation",
+        "version",
+    ]
     slim = runs[needed].assign(score=runs.get(f"{by}.{MONITOR}"), loss=runs.get(f"{by}.{TIE_BREAKER}"))
     slim = slim.assign(finished=runs.get("timing.finished", 0.0)).fillna({"finished": 0.0})
     slim = slim.sort_values("finished", ascending=False, kind="stable")
@@ -62,7 +76,7 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
     for run in slim.to_dict("records"):
         groups[tuple(run[key] for key in ROW)].append(run)
     choices, kept = [], set()
-    for key in sorted(groups):
+    for key in sorted(groups, key=lambda key: [natural(name) for name in key]):
         trials = _finished(groups[key])
         chosen, decided = _choose(trials, by)
         members = trials.get(chosen, [])
@@ -90,7 +104,10 @@ def _choose(trials: Mapping[str, Sequence[_Run]], by: Select) -> tuple[str, str]
     if not trials:
         return "", "failed"
     number = {config: min(run["trial"] for run in runs) for config, runs in trials.items()}
-    default = min(trials, key=lambda config: (number[config], config))
+    default = min(
+        trials,
+        key=lambda config: (not any(run["default"] for run in trials[config]), number[config], config),
+    )
     if by == "validation" and not all(run["has_validation"] for runs in trials.values() for run in runs):
         return default, "default"
     if len(trials) == 1:
@@ -121,6 +138,7 @@ def _account(
         "trial": min((run["trial"] for run in members), default=-1),
         "config": members[0]["config"] if members else "",
         "trials": tried,
+        "settings": int(runs[0]["settings"]),
         "runs": len(finished),
         "expected": seeds,
         "seeds": len(members),

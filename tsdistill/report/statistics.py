@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from tsdistill.errors import TsdistillError, nearest
+from tsdistill.errors import TsdistillError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ class Comparison:
         effect: matched-pairs rank-biserial correlation, in [-1, 1], positive where the first is better.
         p: two-sided Wilcoxon signed-rank.
         p_holm: p adjusted in its family by Holm's step-down.
-        p_smallest: the smallest p that so many differences can give.
+        p_smallest: the smallest p attainable with that many differences.
     """
 
     method: str
@@ -56,10 +56,13 @@ class Statistics:
         metric: its name.
         datasets: those that every compared method has.
         left_out: methods with results on fewer than half of the data sets.
+        unused: data sets on which a compared method has no result.
         means: mean score by method, best first.
         ranks: average rank by method, 1 is best, best first.
         friedman: chi-squared and p, or None (fewer than three methods or two data sets).
-        reference: the method that the others are held against.
+        asked: the method that the others were to be compared with.
+        reference: the method that they are compared with: the one asked for, or the best-ranked one where
+            that is left out.
         against_reference: each other method's comparison (reference first), Holm over this family.
         pairwise: every pair's comparison, better rank first, Holm over all pairs.
     """
@@ -67,9 +70,11 @@ class Statistics:
     metric: str
     datasets: tuple[str, ...]
     left_out: tuple[str, ...]
+    unused: tuple[str, ...]
     means: Mapping[str, float]
     ranks: Mapping[str, float]
     friedman: tuple[float, float] | None
+    asked: str
     reference: str
     against_reference: tuple[Comparison, ...]
     pairwise: tuple[Comparison, ...]
@@ -91,32 +96,41 @@ def compare_methods(
     """
     enough = scores.notna().sum() * 2 >= len(scores)
     left_out = tuple(sorted(scores.columns[~enough]))
+    every = scores.index
     scores = scores.loc[:, enough].dropna()
     if scores.shape[1] < 2 or scores.empty:
         return None
     ranks = average_ranks(scores, higher_is_better=higher_is_better)
-    if reference not in ranks:
-        reference = next(iter(ranks))
+    asked, reference = reference, reference if reference in ranks else next(iter(ranks))
     others = [name for name in ranks if name != reference]
     sign = 1.0 if higher_is_better else -1.0
     return Statistics(
         metric=metric,
         datasets=tuple(str(name) for name in scores.index),
         left_out=left_out,
+        unused=tuple(str(name) for name in every if name not in scores.index),
         means=scores.mean().sort_values(ascending=not higher_is_better, kind="stable").to_dict(),
         ranks=ranks,
         friedman=friedman(scores),
+        asked=asked,
         reference=reference,
         against_reference=_family(scores, [(reference, other) for other in others], sign),
         pairwise=_family(scores, list(combinations(ranks, 2)), sign),
     )
 
 
-def resolve_reference(named: str | None, variants: Sequence[str]) -> str:
-    """The row that the others are held against: the one named, else plain ``tsd``, else the plain student.
+def resolve_reference(named: str | None, variants: Sequence[str]) -> str | None:
+    """The row that the others are compared with: the one named, else plain ``tsd``, else the plain student.
+
+    Args:
+        named: a row's name, or a method's that has one row; None for the default.
+        variants: names of the rows.
+
+    Returns:
+        The row's name, or None where no row has the name.
 
     Raises:
-        TsdistillError: no row, or more than one, has that name.
+        TsdistillError: more than one row has that name.
     """
     if named is None:
         wanted = [name for start in ("tsd", "none") for name in variants if name.split(" [")[0] == start]
@@ -124,13 +138,11 @@ def resolve_reference(named: str | None, variants: Sequence[str]) -> str:
     if named in variants:
         return named
     found = [name for name in variants if name.split(" [")[0] == named]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(found) > 1:
         raise TsdistillError(
             f"reference={named} names several rows: write one of them, " + " or ".join(found)
         )
-    raise TsdistillError(f"no row is named reference={named}: {nearest(named, variants)}")
+    return found[0] if found else None
 
 
 def average_ranks(scores: "pd.DataFrame", *, higher_is_better: bool = True) -> dict[str, float]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.report.aggregate import METRICS, TEACHERS, cost_names
+from tsdistill.report.order import natural
 from tsdistill.report.records import PAIR
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics, smallest_adjusted
 
@@ -13,13 +14,15 @@ if TYPE_CHECKING:
 
 MARKS = {
     "no_validation": ("†", "no validation part: default settings, fixed number of epochs"),
-    "incomplete": ("‡", "fewer seeds than the sweep has"),
-    "collapsed": ("°", "at least one run collapsed to a constant prediction"),
-    "partial": ("§", "not every data set has a result"),
-    "budget": ("¶", "unequal numbers of trials: methods were not tuned alike"),
-    "significant": ("*", "differs from the reference, Wilcoxon with Holm's step-down, p < 0.05"),
+    "incomplete": ("‡", "fewer seeds than other methods"),
+    "collapsed": ("°", "at least one run collapsed to a constant prediction; not ranked as best or second"),
+    "partial": ("§", "mean over some of the data sets only; not ranked as best or second"),
+    "budget": ("¶", "methods have unequal numbers of settings: they were not tuned alike"),
+    "significant": ("*", "differs from the reference: Wilcoxon test with Holm's correction, p < 0.05"),
 }
 """Signs beside a value, and what they mean."""
+MOST_NAMED = 12
+"""Data sets that a note names one by one."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Table:
 
 def pairs_of(rows: "pd.DataFrame") -> list[tuple[str, str]]:
     """The (teacher, student) pairs, sorted."""
-    return sorted(set(zip(rows["teacher"], rows["student"], strict=True)))
+    found = set(zip(rows["teacher"], rows["student"], strict=True))
+    return sorted(found, key=lambda pair: [natural(name) for name in pair])
 
 
 def metric_table(
@@ -101,7 +105,7 @@ def metric_table(
     means = means[means[metric].notna() | ~means["method"].isin(TEACHERS)]
     variants = list(means["variant"])
     cells = {(row["dataset"], row["variant"]): row for row in rows.to_dict("records")}
-    datasets, up = sorted(rows["dataset"].unique()), METRICS[metric].higher_is_better
+    datasets, up = sorted(rows["dataset"].unique(), key=natural), METRICS[metric].higher_is_better
     body = [
         [
             Cell(text=name),
@@ -142,7 +146,7 @@ def summary_table(
     ]
     return Table(
         key=table_key("summary", pair),
-        title=f"Mean over {sets} data set{'s' if sets != 1 else ''}, {pair[0]} → {pair[1]}, {label}",
+        title=f"Mean over {plural(sets, 'data set')}, {pair[0]} → {pair[1]}, {label}",
         columns=("method", *(metric.title for metric in METRICS.values())),
         rows=body,
         notes=legend([cell for line in body for cell in line]),
@@ -213,17 +217,26 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Ta
     body = [_statistics_line(name, rank, against.get(name)) for name, rank in found.ranks.items()]
     smallest = min((each.p_smallest for each in found.against_reference), default=1.0)
     notes = [
-        f"wins, ties, losses, difference and effect are those of {found.reference} against the row's method",
-        f"two-sided Wilcoxon signed-rank on means over seeds of {len(found.datasets)} data sets; "
-        f"Holm's step-down over these {len(against)} comparisons; "
-        f"the smallest p that can be reached is {smallest:.2g}, "
-        f"after Holm {smallest_adjusted(found.against_reference):.2g}",
-        "effect: matched-pairs rank-biserial correlation",
+        _sets_used(found),
+        f"Wins, ties, losses, difference and effect compare {found.reference} with the method in the row.",
+        "Two-sided Wilcoxon signed-rank test on means over seeds; Holm's correction over "
+        f"{plural(len(against), 'comparison')}. With {plural(len(found.datasets), 'data set')}, the smallest "
+        f"attainable p is {smallest:.2g}, and {smallest_adjusted(found.against_reference):.2g} after Holm.",
+        "Effect: matched-pairs rank-biserial correlation.",
     ]
+    if found.asked != found.reference:
+        notes.append(
+            f"{found.asked} lacks results on more than half of the data sets, so the best-ranked method, "
+            f"{found.reference}, is the reference."
+        )
     if found.friedman is not None:
-        notes.append(f"Friedman chi-squared {found.friedman[0]:.3f}, p {found.friedman[1]:.2g}")
+        notes.append(f"Friedman test: chi-squared {found.friedman[0]:.3f}, p {found.friedman[1]:.2g}.")
     if found.left_out:
-        notes.append("left out, on fewer than half of the data sets: " + ", ".join(found.left_out))
+        notes.append(
+            "Not compared, with results on fewer than half of the data sets: "
+            + ", ".join(found.left_out)
+            + "."
+        )
     return Table(
         key=table_key(f"statistics-{found.metric}", pair),
         title=f"{METRICS[found.metric].title} over data sets, {pair[0]} → {pair[1]}, {label}",
@@ -231,6 +244,27 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Ta
         rows=[[*line[:2], Cell(mean=found.means[line[0].text]), *line[2:]] for line in body],
         notes=tuple(notes),
     )
+
+
+def _sets_used(found: Statistics) -> str:
+    """Which data sets the ranks, means and tests are over."""
+    used, unused = found.datasets, found.unused
+    if not unused:
+        return f"Ranks, means and tests use all {plural(len(used), 'data set')}."
+    return (
+        f"Ranks, means and tests use the {len(used)} of {plural(len(used) + len(unused), 'data set')} on "
+        f"which every method in this table has a result: {_listed(used)}. Not used: {_listed(unused)}."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more (see statistics.json)" if rest > 0 else "")
+
+
+def plural(count: int, noun: str, several: str = "") -> str:
+    """A count with its noun, such as ``1 loss`` and ``2 losses``."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
 
 
 def _statistics_line(name: str, rank: float, each: Comparison | None) -> list[Cell]:
@@ -289,20 +323,24 @@ def _cell(row: "dict[str, Any] | None", metric: str) -> Cell:
         "collapsed": bool(row["collapsed_chosen"]),
     }
     marks = tuple(name for name, raised in flagged.items() if raised)
-    return Cell(mean=value, std=_number(deviation), marks=marks, ranked=row["method"] not in TEACHERS)
+    ranked = row["method"] not in TEACHERS and "collapsed" not in marks
+    return Cell(mean=value, std=_number(deviation), marks=marks, ranked=ranked)
 
 
 def mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Sequence[str]) -> Cell:
-    """A mean over data sets; marked where it lacks some of the ``sets``, or differs significantly."""
+    """A mean over data sets; one that lacks some of the ``sets`` or holds a collapsed run takes no place."""
     value = _number(line.get(metric))
     if value is None:
         return Cell(text="-")
-    marks = ("partial",) if line["sets"] != sets else ()
-    if line["variant"] in significant:
-        marks = (*marks, "significant")
-    return Cell(
-        mean=value, std=_number(line.get(f"{metric}_std")), marks=marks, ranked=line["method"] not in TEACHERS
-    )
+    flagged = {
+        "incomplete": line["method"] not in TEACHERS and line["seeds"] < line["expected"],
+        "collapsed": bool(line["collapsed_chosen"]),
+        "partial": line[f"{metric}_sets"] < sets,
+        "significant": line["variant"] in significant,
+    }
+    marks = tuple(name for name, raised in flagged.items() if raised)
+    ranked = line["method"] not in TEACHERS and not {"collapsed", "partial"} & set(marks)
+    return Cell(mean=value, std=_number(line.get(f"{metric}_std")), marks=marks, ranked=ranked)
 
 
 def _number(value: object) -> float | None:
@@ -325,7 +363,7 @@ def placed(cells: list[Cell], *, higher_is_better: bool) -> list[Cell]:
 def legend(cells: Sequence[Cell]) -> tuple[str, ...]:
     """What the marks of these cells mean."""
     used = {mark for cell in cells for mark in cell.marks}
-    return tuple(f"{sign} {meaning}" for name, (sign, meaning) in MARKS.items() if name in used)
+    return tuple(f"{sign} {meaning}." for name, (sign, meaning) in MARKS.items() if name in used)
 
 
 def table_key(name: str, pair: tuple[str, str]) -> str:

@@ -1,5 +1,7 @@
 """The report: from the stored runs to files and the terminal."""
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -13,9 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tsdistill.report.assemble import Report
+    from tsdistill.report.settings import Tune
     from tsdistill.report.tables import Table
 
 FAILURES_SHOWN = 10
+LONGEST_NAME = 80
+KEPT_FIGURES = "figures/ holds the figures of an earlier report: figures=false draws none and keeps them"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ def write_report(
     reference: str | None = None,
     figures: bool = True,
     where: str | None = None,
+    tune: "Tune" = "equal",
+    to: Path | None = None,
 ) -> ReportResult:
     """Gather all stored runs, choose trials, and write and print tables, statistics and figures.
 
@@ -58,11 +65,18 @@ def write_report(
         filters: names to keep for dataset, method, teacher or student: a sequence, or split at commas.
         console: where to print; nothing is printed without one.
         reference: the row that the others are tested against; by default ``tsd``, else the plain student.
-        figures: whether to draw; the page is written either way.
+        figures: whether to draw; the page is written either way. Without, figures of an earlier report in the
+            folder stay, and a note says so; with, they are replaced.
         where: a filter over stored runs, see ``tsdistill.store.where.Where``.
+        tune: when one of a method's settings is selected: where all methods of a pair have equally many
+            (``"equal"``), ``"always"`` or ``"never"``. Otherwise the default setting stands for the method
+            and other settings have rows of their own.
+
+        to: the folder to write into; None for ``out/report`` (``out/report_test`` for ``select="test"``), or,
+            where ``filters`` or ``where`` leave runs out, a folder below it that is named after them.
 
     Returns:
-        What was written. The folder is ``out/report``, or ``out/report_test`` for ``select="test"``.
+        What was written.
 
     Raises:
         TsdistillError: no records, a filter or reference that names nothing, or no finished run at all.
@@ -71,26 +85,51 @@ def write_report(
     from tsdistill.report.figures.draw import draw_all
     from tsdistill.report.html import to_html
 
-    report = assemble(Path(out), select, filters or {}, reference, where)
-    folder = Path(out) / ("report" if select == "validation" else "report_test")
-    with _written_whole(folder) as new:
-        notes = _write_frames(new, report)
+    report = assemble(Path(out), select, filters or {}, reference, where, tune)
+    full = Path(out) / ("report" if select == "validation" else "report_test")
+    folder = to or (full / folder_name(report.filters) if report.filters else full)
+    kept = not figures and (folder / "figures").is_dir()
+    with _written_whole(folder, keep_figures=kept) as new:
+        notes = [*_write_frames(new, report), *([KEPT_FIGURES] if kept else [])]
         _write_texts(new, report)
         drawn = draw_all(report, new / "figures") if figures else []
-        (new / "report.html").write_text(to_html(report, drawn), encoding="utf-8")
+        (new / "report.html").write_text(
+            to_html(report, drawn, KEPT_FIGURES if kept else ""), encoding="utf-8"
+        )
         written = [path.relative_to(new) for path in new.rglob("*") if path.is_file()]
     finished = int((report.runs["status"] == "ok").sum())
     if console is not None:
+        notes += [f"the full report in {full} was not changed"] if folder != full and full.is_dir() else []
         _print(console, report, folder, notes)
     files = tuple(sorted(folder / path for path in written))
     return ReportResult(folder, files, finished, len(report.runs) - finished, tuple(notes))
 
 
+def folder_name(filters: Mapping[str, str | Sequence[str]]) -> str:
+    """A folder's name for a filtered report, such as ``method=kd,tsd``.
+
+    Args:
+        filters: what the report was narrowed to; texts are split at commas but for ``where``.
+
+    Returns:
+        Letters, digits and ``=,._+-`` only; a hash follows where the filters hold anything else or are long.
+    """
+    parts = []
+    for key, wanted in filters.items():
+        names = wanted.split(",") if isinstance(wanted, str) and key != "where" else wanted
+        shown = names if isinstance(names, str) else ",".join(sorted(name.strip() for name in names))
+        parts.append(f"{key}={shown}")
+    whole = "+".join(sorted(parts))
+    plain = re.sub(r"[^\w=,.+-]+", "-", whole, flags=re.ASCII)[:LONGEST_NAME]
+    return plain if plain == whole else f"{plain}-{hashlib.sha256(whole.encode()).hexdigest()[:6]}"
+
+
 @contextmanager
-def _written_whole(folder: Path) -> Iterator[Path]:
+def _written_whole(folder: Path, *, keep_figures: bool) -> Iterator[Path]:
     """Yield a fresh folder whose files take the place of those in ``folder`` once all are written.
 
-    Figures of an earlier report go; whatever else lies there stays. A disk that is full changes nothing.
+    Figures of an earlier report go unless they are kept; whatever else lies there stays. A disk that is full
+    changes nothing.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +142,7 @@ def _written_whole(folder: Path) -> Iterator[Path]:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(place)
                 kept.add(place)
-            for old in set((folder / "figures").glob("*.*")) - kept:
+            for old in set() if keep_figures else set((folder / "figures").glob("*.*")) - kept:
                 old.unlink()
             with suppress(OSError):  # it is not there, or it still holds something
                 (folder / "figures").rmdir()
@@ -152,7 +191,8 @@ def _write_texts(folder: Path, report: "Report") -> None:
     ]
     texts = {
         "report.md": _markdown_head(report) + "\n".join(to_markdown(table) for table in tables),
-        "tables.tex": "% needs \\usepackage{booktabs}\n\n" + "\n".join(to_latex(table) for table in tables),
+        "tables.tex": "% needs \\usepackage{booktabs,graphicx}\n\n"
+        + "\n".join(to_latex(table) for table in tables),
         "statistics.json": json.dumps({"selection": report.label, "statistics": statistics}, indent=1) + "\n",
     }
     for name, text in texts.items():
@@ -161,9 +201,9 @@ def _write_texts(folder: Path, report: "Report") -> None:
 
 def _markdown_head(report: "Report") -> str:
     from tsdistill.report.protocol import protocol
-    from tsdistill.report.render import markdown_text
+    from tsdistill.report.render import markdown_sentence
 
-    sentences = "".join(f"- {markdown_text(line)}\n" for line in protocol(report))
+    sentences = "".join(f"- {markdown_sentence(line)}\n" for line in protocol(report))
     return f"# Report, {report.label}\n\n{sentences}\n"
 
 

@@ -1,7 +1,7 @@
 """``tsdistill explain``: what a teacher and its stored students look at, as pictures and arrays."""
 
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,11 @@ from tsdistill.data.unlabelled import read_unlabelled
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.predict import predict
 from tsdistill.evaluation.reasoning import map_agreement
+from tsdistill.report.figures.looks import short_names
 from tsdistill.report.figures.strips import RHO, Column, Strip, draw_strips
 from tsdistill.report.figures.style import save, style
+from tsdistill.report.order import natural
+from tsdistill.report.records import variant_suffixes
 from tsdistill.runs.maps import MapSettings, Sample, draw_sample, perturbation_maps, sample_of, teacher_maps
 from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
 from tsdistill.store.artefact import safe_name
@@ -43,7 +46,9 @@ def explain(conf: ExplainConf) -> list[Path]:
     results = stored_runs(Path(conf.out), conf.only, conf.where)
     datasets = list(dict.fromkeys(result["dataset"] for result in results))
     if conf.input and len(datasets) > 1:
-        raise TsdistillError(f"input: name the one dataset whose models shall look: {', '.join(datasets)}")
+        raise TsdistillError(
+            f"input: name one dataset whose models explain the series: {', '.join(datasets)}"
+        )
     return [_explain(conf, [r for r in results if r["dataset"] == name]) for name in datasets]
 
 
@@ -57,11 +62,17 @@ def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
     models = {f"teacher {shown[0]['teacher']}": scene.model}
     for name, record in zip(_names(shown), records, strict=True):
         models[name] = restore_student(scene, record)
-    folder = out / "explain" / safe_name(scene.job.dataset.name)
+    folder = out / "explain" / safe_name(scene.job.dataset.name) / _pair_folder(shown)
     if conf.input:
         path = Path(conf.input).expanduser()
         return _explain_own(conf, scene, models, path, folder / f"own-{safe_name(path.name)}")
     return _explain_test(conf, scene, models, folder)
+
+
+def _pair_folder(results: Sequence[Mapping[str, Any]]) -> Path:
+    """Teacher and students as folders, so that one pair's pictures do not replace another's."""
+    students = "~".join(sorted({result["student"] for result in results}))
+    return Path(safe_name(results[0]["teacher"]), safe_name(students))
 
 
 def _cast(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -78,10 +89,23 @@ def _cast(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> list[Mappi
     cast = [result for result in mine if result["seed"] == seed]
     if not cast:
         raise TsdistillError(f"{name}: no stored run has seed={seed}; stored: {_listed(mine, 'seed')}")
-    cast.sort(key=lambda result: (result["student"], result["method"], result["id"]))
+    by_name = sorted(zip(_names(cast), cast, strict=True), key=lambda each: natural(each[0]))
+    cast = sorted((result for _, result in by_name), key=lambda result: (result["student"], result["method"]))
     if len(cast) > MOST_STUDENTS:
-        say(f"{name}: {len(cast)} students fit; the first {MOST_STUDENTS} are shown, choose by method=...")
+        most = f"at most {MOST_STUDENTS} students are shown"
+        left_out = ", ".join(_names(cast)[MOST_STUDENTS:])
+        say(f"{name}: {most}; left out: {left_out}. Choose with method= or where=")
+    if len(mine) < len(of_trial):
+        shown = f"students of the teacher {mine[0]['teacher']} are shown"
+        say(f"{name}: {shown}, those of {_others(of_trial, teacher)} are not. Choose with teacher= or where=")
     return cast[:MOST_STUDENTS]
+
+
+def _others(results: Sequence[Mapping[str, Any]], teacher: str) -> str:
+    """The other teachers that have students, by name; one of the same name by its id as well."""
+    mine = next(result["teacher"] for result in results if result["teacher_id"] == teacher)
+    others = {(r["teacher"], r["teacher_id"]) for r in results if r["teacher_id"] != teacher}
+    return ", ".join(sorted({f"{name} {key[:6]}" if name == mine else name for name, key in others}))
 
 
 def _listed(results: Sequence[Mapping[str, Any]], key: str) -> str:
@@ -89,15 +113,19 @@ def _listed(results: Sequence[Mapping[str, Any]], key: str) -> str:
 
 
 def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the students, as short as they can be told apart."""
+    """Names of the students: their method and what else differs, such as ``tsd [window=10]``.
+
+    Runs with the same settings, such as those of edited code, are told apart by their ids.
+    """
+    suffixes = variant_suffixes(results, defaultdict(frozenset))
     several = len({result["student"] for result in results}) > 1
-    names = [f"{r['method']} {r['student']}" if several else str(r["method"]) for r in results]
-    seen: Counter[str] = Counter()
-    for at, name in enumerate(names):
-        seen[name] += 1
-        if seen[name] > 1:
-            names[at] = f"{name} #{seen[name]}"
-    return names
+    methods = [f"{r['method']} {r['student']}" if several else str(r["method"]) for r in results]
+    names = [method + suffix for method, suffix in zip(methods, suffixes, strict=True)]
+    short = short_names(list(dict.fromkeys(names)))
+    return [
+        f"{short[name]} {result['id'][:6]}" if names.count(name) > 1 else short[name]
+        for name, result in zip(names, results, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

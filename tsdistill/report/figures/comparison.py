@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from tsdistill.report.figures.style import WIDTH, Palette, wrapped
+from tsdistill.report.figures.looks import Palette
+from tsdistill.report.figures.style import WIDTH, wrapped
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics, cliques
+from tsdistill.report.tables import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,14 +186,14 @@ def one_against_another(
             [low - margin, high + margin], [low - margin, high + margin], color="#999999", linewidth=0.8
         )
         look = palette[each.other]
-        axes.scatter(
-            both[each.other], both[each.method], s=18, color=look.colour, marker=look.marker, alpha=0.85
-        )
+        axes.scatter(both[each.other], both[each.method], s=18, color=look.colour, marker=look.marker)
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
         axes.locator_params(nbins=4)
         axes.set_xlabel(f"{wrapped(palette[each.other].label, 28)}, {metric}")
         axes.set_ylabel(f"{wrapped(palette[each.method].label, 28)}, {metric}")
-        record = f"{each.wins} wins, {each.ties} ties, {each.losses} losses\nHolm {_p(each.p_holm)}"
+        counts = [(each.wins, "win"), (each.ties, "tie"), (each.losses, "loss")]
+        record = ", ".join(plural(count, noun, "losses" if noun == "loss" else "") for count, noun in counts)
+        record += f"\nHolm {_p(each.p_holm)}"
         axes.set_title(record, fontsize=8)
     return figure
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import METRICS
-from tsdistill.report.assemble import PRIMARY, Pair, Report, scores_of
+from tsdistill.report.assemble import PRIMARY, Report, scores_of
 from tsdistill.report.figures.comparison import (
     MOST_IN_MATRIX,
     MOST_PANELS,
@@ -14,9 +14,11 @@ from tsdistill.report.figures.comparison import (
     critical_difference,
     one_against_another,
 )
-from tsdistill.report.figures.style import Palette, heading, looks, save, style
+from tsdistill.report.figures.looks import Palette, looks
+from tsdistill.report.figures.style import heading, save, style
 from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
+from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, smallest_adjusted
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def draw_all(report: Report, folder: Path) -> list[Drawn]:
                     drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, pair)))))
         for teacher in sorted(set(report.means["teacher"])):
             title = f"Quality against size, students of {teacher}, {report.label}"
-            figure = against_parameters(report.means, teacher, palette, heading(title))
+            figure = against_parameters(report.rows, report.means, teacher, palette, heading(title))
             if figure is not None:
                 drawn.append(Drawn(title, tuple(save(figure, folder, _file_name("parameters", (teacher,))))))
     return drawn
@@ -66,7 +68,7 @@ def _figures_of(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named
     yield from _comparisons(report, pair, palette)
     runs = report.selection.runs
     runs = runs[(runs["teacher"] == pair[0]) & (runs["student"] == pair[1])]
-    about = f"{pair[0]} → {pair[1]}, {report.label}"
+    about = f"{pair[0]} → {pair[1]}, {report.labels[pair]}"
     title = f"Agreement with the teacher under noise, mean over data sets, {about}"
     yield "noise", title, against_noise(runs, palette, heading(title))
     for at, (dataset, here) in enumerate(runs.groupby("dataset")):
@@ -77,7 +79,7 @@ def _figures_of(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named
     size = int(largest["data.test"].iloc[0]) if "data.test" in largest else 0
     title = f"Reliability, {largest['dataset'].iloc[0]} ({size} test series; grey: their share), {about}"
     if size < FEWEST_FOR_RELIABILITY:
-        title += f"; fewer than {FEWEST_FOR_RELIABILITY}: not to be relied on"
+        title += f"; fewer than {FEWEST_FOR_RELIABILITY}: too few to be reliable"
     yield "reliability", title, reliability(largest, palette, heading(title))
 
 
@@ -86,7 +88,7 @@ def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Name
     if statistics is None or len(statistics.datasets) < 2:
         return
     metric = METRICS[PRIMARY].title
-    about = f"{metric}, {len(statistics.datasets)} data sets, {pair[0]} → {pair[1]}, {report.label}"
+    about = f"{metric}, {_sets(statistics)}, {pair[0]} → {pair[1]}, {report.labels[pair]}"
     title = f"Average ranks, {about}; bars join methods that do not differ (Wilcoxon, Holm)"
     title += _hopeless(statistics)
     yield "ranks", title, critical_difference(statistics, palette, heading(title))
@@ -99,11 +101,16 @@ def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Name
     yield "scatter", title, one_against_another(scores, statistics, metric, palette, heading(short))
 
 
+def _sets(statistics: Statistics) -> str:
+    used, unused = len(statistics.datasets), len(statistics.unused)
+    return f"{used} of {used + unused} data sets" if unused else f"{used} data sets"
+
+
 def _hopeless(statistics: Statistics) -> str:
     smallest = smallest_adjusted(statistics.pairwise)
     if smallest < ALPHA:
         return ""
-    return f": with so few data sets no pair can (smallest adjusted p {smallest:.2g})"
+    return f"; with so few data sets no pair can differ (smallest attainable adjusted p {smallest:.2g})"
 
 
 def _part(most: int, methods: int) -> str:

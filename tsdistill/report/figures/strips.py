@@ -65,7 +65,9 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
     from matplotlib.figure import Figure
 
     channels = max(strip.saliency.shape[0] for column in columns for strip in column.strips)
-    strip_height = min(1.1, 0.3 + 0.045 * (channels - 1))
+    labels = [wrapped(name, 16) for name in names]
+    most_lines = max(label.count("\n") + 1 for label in labels)
+    strip_height = max(min(1.1, 0.3 + 0.045 * (channels - 1)), 0.06 + 0.13 * most_lines)
     blocks, abreast = -(-len(columns) // ABREAST), min(ABREAST, len(columns))
     height = blocks * (1.15 + len(names) * strip_height) + 0.9
     width = WIDTH if abreast == ABREAST else 1.4 + 1.9 * abreast + 0.4
@@ -80,12 +82,10 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
         block, place = divmod(at, abreast)
         stretch = grid[block * (1 + len(names)) : (block + 1) * (1 + len(names)), place]
         _draw_series(stretch[0], column)
-        for name, axes, strip in zip(names, stretch[1:], column.strips, strict=True):
+        for label, axes, strip in zip(labels, stretch[1:], column.strips, strict=True):
             image = _draw_strip(axes, strip)
             if place == 0:
-                axes.set_ylabel(
-                    wrapped(name, 16), rotation=0, ha="right", va="center", fontsize=7, labelpad=4
-                )
+                axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7, labelpad=4)
         stretch[-1].tick_params(bottom=True, labelbottom=True, labelsize=6.5, pad=1.5)
     for place in range(len(columns) - (blocks - 1) * abreast, abreast):
         for axes in grid[(blocks - 1) * (1 + len(names)) :, place]:

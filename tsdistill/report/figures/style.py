@@ -1,23 +1,15 @@
-"""How figures look and are saved: colour-blind safe, vector and PNG, the same bytes every time."""
+"""How figures look and are saved: vector and PNG, the same bytes every time."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
-
-from tsdistill.report.aggregate import RESEEDED, TEACHER, TEACHERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-"""Okabe and Ito's palette without its yellow, which does not show on white; black is the teacher's."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LINES = ("-", "--", "-.", ":")
 FORMATS = ("svg", "pdf", "png")
 WIDTH = 7.0
 """Inches: a text width in print."""
@@ -33,22 +25,10 @@ _RC: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "tsdistill",
     "text.hinting": "none",
+    "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
+    "ps.fonttype": 42,
     "figure.dpi": 160,
 }
-
-
-@dataclass(frozen=True)
-class Look:
-    """Colour, marker and line of one method, and its name as short as it can be told apart."""
-
-    colour: str
-    marker: str
-    line: str
-    label: str
-
-
-Palette = Mapping[str, Look]
-"""A look for each method, the same in every figure of a report."""
 
 
 @contextmanager
@@ -60,25 +40,6 @@ def style() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
         yield
-
-
-def looks(variants: Sequence[str]) -> dict[str, Look]:
-    """A look for each method; the teachers are black, and no two are told apart by colour alone."""
-    labels = _short_names(variants)
-    found = {TEACHER: Look("#000000", "*", "-", TEACHER)}
-    if RESEEDED in variants:
-        found[RESEEDED] = Look("#000000", "p", ":", RESEEDED)
-    for at, name in enumerate(name for name in variants if name not in TEACHERS):
-        turn, index = divmod(at, len(COLOURS))
-        marker, line = MARKERS[(index + turn) % len(MARKERS)], LINES[turn % len(LINES)]
-        found[name] = Look(COLOURS[index], marker, line, labels[name])
-    return found
-
-
-def _short_names(variants: Sequence[str]) -> dict[str, str]:
-    """Settings by the last part of their keys, where that leaves no two methods with one name."""
-    short = {name: re.sub(r"(?<=[\[ ])[\w.]+\.(\w+=)", r"\1", name) for name in variants}
-    return {name: label if list(short.values()).count(label) == 1 else name for name, label in short.items()}
 
 
 def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:

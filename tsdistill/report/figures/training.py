@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.report.aggregate import TEACHER
-from tsdistill.report.figures.style import COLOURS, WIDTH, Palette, logarithmic, wrapped
+from tsdistill.report.figures.looks import Palette, colours_of_parts
+from tsdistill.report.figures.style import WIDTH, logarithmic, wrapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,9 +47,7 @@ def learning_curves(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figu
     shown = dict(list(curves.items())[:MOST_PANELS])
     parts = sorted({part for seeds in shown.values() for seed in seeds for _, part in seed})
     parts.sort(key=lambda part: part != "loss")
-    colours = {
-        part: "#000000" if part == "loss" else COLOURS[at % len(COLOURS)] for at, part in enumerate(parts)
-    }
+    colours = colours_of_parts(parts)
     figure, panels = _grid(len(shown), title)
     for axes, (name, seeds) in zip(panels, shown.items(), strict=True):
         _curve_panel(axes, seeds, colours)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import METRICS, TEACHERS
-from tsdistill.report.figures.style import WIDTH, Palette, logarithmic, wrapped
+from tsdistill.report.figures.looks import Look, Palette
+from tsdistill.report.figures.style import WIDTH, logarithmic, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,12 +14,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def against_parameters(means: "pd.DataFrame", teacher: str, palette: Palette, title: str) -> "Figure | None":
+CLOSE = 1.15
+"""Students whose numbers of parameters differ by a smaller factor share a label."""
+
+
+def against_parameters(
+    rows: "pd.DataFrame", means: "pd.DataFrame", teacher: str, palette: Palette, title: str
+) -> "Figure | None":
     """Draw average precision and agreement against the number of parameters, on a log axis.
 
+    Every point stands at its own number of parameters and carries its student's name. Lines join the
+    students of a method that have results on the same data sets; others are not comparable.
+
     Args:
+        rows: ``by_dataset``'s frame.
         means: ``over_datasets``'s frame.
-        teacher: the teacher whose students are shown, each method a line over their sizes.
+        teacher: the teacher whose students are shown.
         palette: the methods' looks.
         title: above the panels.
 
@@ -30,39 +41,76 @@ def against_parameters(means: "pd.DataFrame", teacher: str, palette: Palette, ti
     here = means[means["teacher"] == teacher]
     if "cost.parameters" not in here or here["cost.parameters"].isna().all():
         return None
+    rows = rows[rows["teacher"] == teacher]
     variants = [name for name in palette if name in set(here["variant"])]
-    figure = Figure(figsize=(WIDTH, 3.1 + 0.2 * -(-len(variants) // 3)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.5 + 0.2 * -(-len(variants) // 3)), layout="constrained")
     figure.suptitle(title, fontsize=9)
     panels = figure.subplots(1, 2, sharex=True)
-    aside = 1.0 if len(set(here["student"])) > 1 else 1.06  # methods of one size do not hide one another
     for axes, metric in zip(panels, ("average_precision", "agreement"), strict=True):
-        for at, name in enumerate(variants):
-            line = here[here["variant"] == name].sort_values("cost.parameters")
-            if name in TEACHERS:
-                line = line.iloc[:1]
-            if metric not in line or line[metric].isna().all():
-                continue
-            look = palette[name]
-            axes.errorbar(
-                line["cost.parameters"] * aside ** (at - len(variants) / 2),
-                line[metric],
-                yerr=line[f"{metric}_std"].fillna(0) if name not in TEACHERS else None,
-                color=look.colour,
-                marker=look.marker,
-                linestyle=look.line,
-                markersize=9 if name in TEACHERS else 5,
-                linewidth=1.2,
-                elinewidth=0.8,
-                label=wrapped(look.label, 36),
-            )
-        axes.set(
-            xlabel="parameters" if aside == 1.0 else "parameters (side by side)", ylabel=METRICS[metric].title
-        )
+        for name in variants:
+            _size_points(axes, _with_sets(here, rows, name, metric), metric, name, palette[name])
+        axes.set(xlabel="parameters", ylabel=METRICS[metric].title)
         logarithmic(axes, "x")
         axes.grid(visible=True)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        _name_sizes(axes, here)
+    handles = {
+        label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _with_sets(means: "pd.DataFrame", rows: "pd.DataFrame", name: str, metric: str) -> "pd.DataFrame":
+    """The points of one method, smallest first, with the data sets that each is a mean over."""
+    line = means[means["variant"] == name]
+    if metric not in line:
+        return line.iloc[:0].assign(on=[])
+    line = line.dropna(subset=[metric, "cost.parameters"]).sort_values("cost.parameters", kind="stable")
+    mine = rows[(rows["variant"] == name) & rows[metric].notna()]
+    sets = mine.groupby("student")["dataset"].agg(lambda names: " ".join(sorted(map(repr, names))))
+    line = line.assign(on=line["student"].map(sets))
+    return line.drop_duplicates(["on", metric]) if name in TEACHERS else line
+
+
+def _size_points(axes: "Axes", line: "pd.DataFrame", metric: str, name: str, look: Look) -> None:
+    for at, (_, group) in enumerate(line.groupby("on", sort=False)):
+        axes.errorbar(
+            group["cost.parameters"],
+            group[metric],
+            yerr=group[f"{metric}_std"].fillna(0) if name not in TEACHERS else None,
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.line if name not in TEACHERS else "",
+            markersize=9 if name in TEACHERS else 5,
+            linewidth=1.2,
+            elinewidth=0.8,
+            label=wrapped(look.label, 36) if at == 0 else None,
+        )
+
+
+def _name_sizes(axes: "Axes", means: "pd.DataFrame") -> None:
+    """Write above the axes which student has which number of parameters; close ones share a label."""
+    students = means[~means["method"].isin(TEACHERS)].dropna(subset="cost.parameters")
+    sizes = students.drop_duplicates(["student", "cost.parameters"]).sort_values("cost.parameters")
+    labels: list[tuple[float, list[str]]] = []
+    for name, parameters in zip(sizes["student"], sizes["cost.parameters"], strict=True):
+        if labels and parameters < CLOSE * labels[-1][0]:
+            labels[-1][1].append(name)
+        else:
+            labels.append((parameters, [name]))
+    for parameters, names in labels:
+        axes.annotate(
+            wrapped(", ".join(dict.fromkeys(names)), 30),
+            (parameters, 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(0, 3),
+            textcoords="offset points",
+            rotation=40,
+            ha="left",
+            va="bottom",
+            rotation_mode="anchor",
+            fontsize=6.5,
+        )
 
 
 def against_noise(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figure | None":
