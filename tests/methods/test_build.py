@@ -71,7 +71,7 @@ def test_tsd_kd_is_the_terms_of_both():
         "tsd": TemporalSaliency,
         "kd": PerturbedKnowledgeDistillation,
     }
-    assert stage.weights == {"ce": 1.0, "tsd": 3.0, "kd": 1.0}
+    assert stage.weights == {"ce": 0.1, "tsd": 3.0, "kd": 0.9}
     assert stage.terms["kd"].tau == 5.0 and stage.terms["tsd"].tau == 8.0
     [published] = stages_of(composed("method=tsd_kd_paper"))
     assert type(published.terms["kd"]) is KnowledgeDistillation

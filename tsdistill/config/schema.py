@@ -201,7 +201,7 @@ class CalibrationConf:
 
     target: CalibrationTarget = CalibrationTarget.none
     scale: bool = True
-    ridge: float = 0.01
+    ridge: float = 0.1
 
 
 @dataclass

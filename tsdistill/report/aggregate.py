@@ -96,6 +96,8 @@ def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
             "failed",
             "collapsed",
             "collapsed_chosen",
+            "plateau",
+            "plateau_chosen",
             "missing",
             "undefined",
         ]
@@ -194,6 +196,8 @@ def _as_rows(table: "pd.DataFrame", name: str) -> "pd.DataFrame":
         "failed": 0,
         "collapsed": 0,
         "collapsed_chosen": 0,
+        "plateau": 0,
+        "plateau_chosen": 0,
     }
     rest = {"missing": 0, "outdated": 0, "no_validation": False, "decided": "", "undefined": 0}
     return table.assign(method=name, variant=name, runs=table["seeds"], expected=0, **counts, **rest)

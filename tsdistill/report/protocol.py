@@ -22,6 +22,7 @@ def protocol(report: "Report") -> list[str]:
         f"{plural(len(ok), 'finished run')}, {plural(len(report.runs) - len(ok), 'failed run')}: "
         f"{plural(datasets, 'data set')}, {plural(variants, 'row')} of methods and settings, seeds {seeds}.",
         _selection(report),
+        *_calibration(report),
         "Metrics are measured on the test part, each class against the rest. A value is the mean over seeds, "
         "followed by the standard deviation (n - 1). For a mean over data sets, the deviation is that of "
         "this mean over seeds. KL is the divergence of the student from its teacher at temperature 1, in "
@@ -45,6 +46,29 @@ def protocol(report: "Report") -> list[str]:
     if without:
         lines.append("No validation part, so default settings were used: " + ", ".join(without) + ".")
     return lines
+
+
+def _calibration(report: "Report") -> list[str]:
+    """What students' logits were fitted to; nothing where none was."""
+    column = "setting.calibration.target"
+    chosen = report.selection.runs
+    if column not in chosen:
+        return []
+    counts = Counter(chosen[column].dropna())
+    told = {
+        "labels": "fitted to the labels",
+        "teacher": "fitted to the teacher's probabilities",
+        "none": "left as trained",
+    }
+    if not set(counts) - {"none"}:
+        return []
+    if len(counts) == 1:
+        return [
+            f"After training, the scale and biases of every student's logits were {told[counts.popitem()[0]]} "
+            "on the clean training part."
+        ]
+    listed = ", ".join(f"{told[target]} in {plural(n, 'run')}" for target, n in sorted(counts.items()))
+    return [f"After training, the scale and biases of the students' logits were {listed}: compare with care."]
 
 
 def _agreement(report: "Report") -> str:

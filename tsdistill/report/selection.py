@@ -31,7 +31,7 @@ class Selection:
             ``settings`` of the method that have rows of their own;
             how it was ``decided``; counts ``runs`` (stored, all trials), ``seeds`` (of the chosen trial;
             ``expected``: those of the sweep), ``failed``, ``collapsed`` and ``missing`` (all trials),
-            ``collapsed_chosen``, ``outdated`` (finished, but of other code or data than a later run of the
+            ``collapsed_chosen``, ``plateau`` and ``plateau_chosen`` likewise, ``outdated`` (finished, but of other code or data than a later run of the
             row), and whether there is ``no_validation``.
     """
 
@@ -145,6 +145,8 @@ def _account(
         "failed": len(failed),
         "collapsed": sum("collapsed" in run["flags"] for run in finished),
         "collapsed_chosen": sum("collapsed" in run["flags"] for run in members),
+        "plateau": sum("plateau" in run["flags"] for run in finished),
+        "plateau_chosen": sum("plateau" in run["flags"] for run in members),
         "missing": tried * seeds - len(finished) - len(failed),
         "outdated": sum(run["status"] == "ok" for run in runs) - len(finished),
         "no_validation": not all(run["has_validation"] for run in finished),

@@ -16,6 +16,7 @@ MARKS = {
     "no_validation": ("†", "no validation part: default settings, fixed number of epochs"),
     "incomplete": ("‡", "fewer seeds than other methods"),
     "collapsed": ("°", "at least one run collapsed to a constant prediction; not ranked as best or second"),
+    "plateau": ("◦", "at least one run never left the plateau at which training begins"),
     "partial": ("§", "mean over some of the data sets only; not ranked as best or second"),
     "budget": ("¶", "methods have unequal numbers of settings: they were not tuned alike"),
     "significant": ("*", "differs from the reference: Wilcoxon test with Holm's correction, p < 0.05"),
@@ -158,7 +159,17 @@ def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Ta
     means = of_pair(means, pair)
     means = means[~means["method"].isin(TEACHERS)]
     unequal = means["trials_min"].min() != means["trials_max"].max()
-    names = ("sets", "runs", "failed", "missing", "collapsed", "undefined", "no_validation", "ties")
+    names = (
+        "sets",
+        "runs",
+        "failed",
+        "missing",
+        "collapsed",
+        "plateau",
+        "undefined",
+        "no_validation",
+        "ties",
+    )
     body = []
     for line in means.to_dict("records"):
         low, high = line["trials_min"], line["trials_max"]
@@ -321,6 +332,7 @@ def _cell(row: "dict[str, Any] | None", metric: str) -> Cell:
         "no_validation": bool(row["no_validation"]),
         "incomplete": row["method"] not in TEACHERS and row["seeds"] < row["expected"],
         "collapsed": bool(row["collapsed_chosen"]),
+        "plateau": bool(row["plateau_chosen"]),
     }
     marks = tuple(name for name, raised in flagged.items() if raised)
     ranked = row["method"] not in TEACHERS and "collapsed" not in marks
@@ -335,6 +347,7 @@ def mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Seque
     flagged = {
         "incomplete": line["method"] not in TEACHERS and line["seeds"] < line["expected"],
         "collapsed": bool(line["collapsed_chosen"]),
+        "plateau": bool(line["plateau_chosen"]),
         "partial": line[f"{metric}_sets"] < sets,
         "significant": line["variant"] in significant,
     }
