@@ -64,8 +64,8 @@ def _calibration(report: "Report") -> list[str]:
         return []
     if len(counts) == 1:
         return [
-            f"After training, the scale and biases of every student's logits were {told[counts.popitem()[0]]} "
-            "on the clean training part."
+            "After training, the scale and biases of every student's logits were "
+            f"{told[counts.popitem()[0]]} on the clean training part."
         ]
     listed = ", ".join(f"{told[target]} in {plural(n, 'run')}" for target, n in sorted(counts.items()))
     return [f"After training, the scale and biases of the students' logits were {listed}: compare with care."]

@@ -31,8 +31,8 @@ class Selection:
             ``settings`` of the method that have rows of their own;
             how it was ``decided``; counts ``runs`` (stored, all trials), ``seeds`` (of the chosen trial;
             ``expected``: those of the sweep), ``failed``, ``collapsed`` and ``missing`` (all trials),
-            ``collapsed_chosen``, ``plateau`` and ``plateau_chosen`` likewise, ``outdated`` (finished, but of other code or data than a later run of the
-            row), and whether there is ``no_validation``.
+            ``collapsed_chosen``, ``plateau`` and ``plateau_chosen`` likewise, ``outdated`` (finished, but of
+            other code or data than a later run of the row), and whether there is ``no_validation``.
     """
 
     runs: "pd.DataFrame"

@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, Triple] = {
     "tsd_kd": ("#332288", "P", "-"),
     "fitnets_joint": ("#882255", "v", "-"),
     "kd_perturbed": ("#B15928", "X", "--"),
+    "tsd_kd_paper": ("#332288", "h", "-."),
     "tsd_shuffled_within": ("#661100", "<", "--"),
     "tsd_shuffled_across": ("#0072B2", ">", "--"),
 }
