@@ -708,7 +708,7 @@ def test_two_processes_that_want_one_teacher_train_it_once(
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_table(tsdistill: Command, tmp_path: Path) -> None:
-    words = ["-m", "method=none", "seed=0,1,2", "training.epochs=20", "training.patience=0"]
+    words = ["-m", "method=none", "seed=0,1,2", "training.epochs=200", "training.patience=0"]
     process = start(tmp_path / "said.txt", *words)
     try:
         wait_for(lambda: "[1/3] UnitTest none lstm_8 seed 0: test AP" in (tmp_path / "said.txt").read_text())
