@@ -7,7 +7,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from tsdistill.config.resolve import apply_trial, check_keys, conf_folder, grid_keys, recorded_settings
+from tsdistill.config.resolve import (
+    apply_trial,
+    check_composed,
+    check_keys,
+    conf_folder,
+    grid_keys,
+    recorded_settings,
+)
 from tsdistill.config.schema import COMMANDS, register
 from tsdistill.config.targets import check_target
 from tsdistill.data.load import COMMON_KEYS
@@ -160,3 +167,21 @@ def test_recorded_settings_are_flat_and_leave_out_where_and_how():
     assert {key for key in kept if kept[key] != other[key]} == {"method.lam"}
     left = recorded_settings(composed("method=none"), ("saliency",))
     assert not any(key.startswith("saliency") for key in left)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("seed=-3", "seed=-3 should be from 0 to 4294967295"),
+        ("seed=99999999999999999999999", "seed=99999999999999999999999 should be from 0 to 4294967295"),
+        ("teacher.seeds=[0,-1]", r"teacher.seeds\[1\]=-1 should be from 0 to"),
+        ("split.seed=-1", "split.seed=-1 should be from 0 to"),
+        ("saliency.pool_seed=-1", "saliency.pool_seed=-1 should be from 0 to"),
+        ("saliency.window=nan", "saliency.window=nan should be a finite number"),
+        ("training.weight_decay=inf", "training.weight_decay=inf should be a finite number"),
+        ("method.lam=inf", "method.lam=inf should be a finite number"),
+    ],
+)
+def test_numbers_that_no_run_could_use_are_refused_before_anything_is_trained(word, told):
+    with pytest.raises(TsdistillError, match=told):
+        check_composed(composed(word))

@@ -18,9 +18,9 @@ def run(composed: Any) -> None:
     """List what is unreachable, or remove it."""
     from omegaconf import OmegaConf
 
-    from tsdistill.config.resolve import check_keys
+    from tsdistill.config.resolve import check_composed
 
-    check_keys(composed)
+    check_composed(composed)
     settings: Any = OmegaConf.to_object(composed)
     clean(settings)
 

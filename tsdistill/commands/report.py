@@ -6,11 +6,11 @@ from typing import Any
 
 def run(composed: Any) -> None:
     """Write the report of the stored runs that the settings name."""
-    from tsdistill.config.resolve import check_keys
+    from tsdistill.config.resolve import check_composed
     from tsdistill.console import console
     from tsdistill.report.write import write_report
 
-    check_keys(composed)
+    check_composed(composed)
     filters = {name: list(wanted) for name, wanted in composed.only.items() if wanted}
     write_report(
         Path(composed.out),

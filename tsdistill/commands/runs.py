@@ -34,9 +34,9 @@ def run(composed: Any) -> None:
     """List, show or compare stored runs."""
     from omegaconf import OmegaConf
 
-    from tsdistill.config.resolve import check_keys
+    from tsdistill.config.resolve import check_composed
 
-    check_keys(composed)
+    check_composed(composed)
     settings: Any = OmegaConf.to_object(composed)
     show_runs(settings)
 

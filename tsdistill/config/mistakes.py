@@ -87,7 +87,10 @@ def _hydra(error: BaseException) -> str:
         return f"{group}={name}: there is no such {group}; {nearest(name, choices)}"
     default = re.search(r"Could not override '(?P<key>[^']+)'", text)
     if default:
-        return f"{default['key']}: there is no such setting or group; {nearest(default['key'], _known())}"
+        key = default["key"]
+        if key in _known():
+            return f"{key}: this command has no such setting or group; --help lists what it takes"
+        return f"{key}: there is no such setting or group; {nearest(key, _known())}"
     return _sentence(text)
 
 

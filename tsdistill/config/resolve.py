@@ -1,6 +1,7 @@
 """From a composed config to settings: trials of the grid, plain values, and what is kept in a record."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,40 @@ def conf_folder() -> Path:
     package = Path(tsdistill.__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+LARGEST_SEED = 2**32 - 1
+
+
+def check_composed(conf: DictConfig) -> None:
+    """Refuse what no run could work with: unknown keys, numbers that are not finite, seeds out of range.
+
+    Args:
+        conf: a composed config.
+
+    Raises:
+        TsdistillError: names the setting.
+    """
+    check_keys(conf)
+    for path, value in _leaves(OmegaConf.to_container(conf, resolve=True), ""):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TsdistillError(f"{path}={value} should be a finite number")
+        name = path.rsplit(".", 1)[-1].partition("[")[0]
+        seeds = name in ("seed", "seeds") or name.endswith("_seed")
+        if seeds and isinstance(value, int) and not 0 <= value <= LARGEST_SEED:
+            raise TsdistillError(f"{path}={value} should be from 0 to {LARGEST_SEED}")
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every value of a plain config with its place."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for at, value in enumerate(node):
+            yield from _leaves(value, f"{path}[{at}]")
+    else:
+        yield path, node
 
 
 def check_keys(conf: DictConfig, path: str = "") -> None:

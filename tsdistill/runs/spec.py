@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tsdistill.config.canonical import canonical, filled, targets_in
 from tsdistill.config.code import code_behind
-from tsdistill.config.resolve import apply_trial, check_keys, grid_keys, recorded_settings
+from tsdistill.config.resolve import apply_trial, check_composed, grid_keys, recorded_settings
 from tsdistill.config.schema import (
     CalibrationConf,
     CalibrationTarget,
@@ -141,9 +141,11 @@ class RunSpec:
         """
         composed = composed.copy()
         apply_trial(composed)
-        check_keys(composed)
+        check_composed(composed)
         conf: DistillConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
         spec = cls(composed, conf, build_stages(conf.method), identity_of(composed))
+        if not conf.calibration.ridge >= 0:
+            raise TsdistillError(f"calibration.ridge={conf.calibration.ridge:g} should be 0 or more")
         if conf.calibration.target is CalibrationTarget.teacher and not spec.taught:
             raise TsdistillError(
                 f"calibration.target=teacher fits to the teacher's answers, which method "

@@ -15,7 +15,7 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from tsdistill.config.code import code_digest
-from tsdistill.config.resolve import apply_trial, check_keys
+from tsdistill.config.resolve import apply_trial, check_composed
 from tsdistill.config.schema import CalibrationTarget, DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
@@ -61,7 +61,7 @@ from tsdistill.training.seeds import attempt_seeds, generator_of
 
 def train_teacher(composed: DictConfig) -> None:
     """``tsdistill train-teacher``: a teacher, its logits, its pool and its saliency maps."""
-    check_keys(composed)
+    check_composed(composed)
     conf: TeacherTaskConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
     job = prepare(conf)
     teacher = best_teacher(job)
