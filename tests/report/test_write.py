@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
+from tsdistill.report.frame import as_csv
 from tsdistill.report.render import to_latex
 from tsdistill.report.tables import Cell, Table
 from tsdistill.report.write import folder_name
@@ -436,3 +437,9 @@ def test_commands_in_the_protocol_are_code(sweep):
     assert "then `tsdistill evaluate`." in (folder / "report.md").read_text()
     page = (folder / "report.html").read_text()
     assert "then <code>tsdistill evaluate</code>." in page and "`" not in page.split("<script>")[0]
+
+
+def test_no_name_in_a_csv_file_is_a_formula():
+    frame = pd.DataFrame({"=1+1": ["=cmd|x", "+1", "-tsd", "@x", "tsd"], "mean": [-0.5, 1.0, 0.0, 2.0, 3.0]})
+    told = as_csv(frame)
+    assert told.splitlines() == ["'=1+1,mean", "'=cmd|x,-0.5", "'+1,1.0", "'-tsd,0.0", "'@x,2.0", "tsd,3.0"]

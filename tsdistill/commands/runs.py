@@ -94,10 +94,10 @@ def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]], failed: 
         print(to_json(results), end="")
         return
     if conf.format.value == "csv":
-        from tsdistill.report.frame import load_results
+        from tsdistill.report.frame import as_csv, load_results
 
         frame = load_results(out).set_index("id", drop=False)
-        print(frame.loc[[result["id"] for result in results]].to_csv(index=False), end="")
+        print(as_csv(frame.loc[[result["id"] for result in results]]), end="")
         return
     print_table(_table(results, table_width()))
     finished = sum(result["status"] != "failed" for result in results)

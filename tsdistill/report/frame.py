@@ -9,6 +9,8 @@ from tsdistill.store.formats import read_json
 from tsdistill.store.records import iter_failures, iter_results, read_run, run_folder
 from tsdistill.store.where import BLOCKS
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
@@ -58,6 +60,15 @@ def load_logits(out: str | Path, dataset: str, run_id: str) -> "dict[str, NDArra
     if record is None:
         raise TsdistillError(f"no run {run_id} of {dataset} under {out}; `tsdistill runs` lists them")
     return {name: tensor.numpy() for name, tensor in record.logits.items()}
+
+
+def as_csv(frame: "pd.DataFrame") -> str:
+    """A frame as CSV in which no text is a formula to a spreadsheet: an apostrophe goes before = + - @."""
+
+    def neutral(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+    return str(frame.map(neutral).rename(columns=neutral).to_csv(index=False, lineterminator="\n"))
 
 
 def _environment(out: Path, result: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
+from tsdistill.report.frame import as_csv
 from tsdistill.store.artefact import cannot_write
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
     frames = {"runs": tidy, "table": report.rows, "summary": report.means}
     frames["times"] = training_times(report.selection)
     for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        (folder / f"{name}.csv").write_text(as_csv(frame), encoding="utf-8")
     if find_spec("pyarrow") is None:
         return ["runs.parquet is left out: install tsdistill[parquet]"]
     settings = {name: tidy[name].map(_setting_text) for name in tidy.columns if name.startswith("setting.")}
