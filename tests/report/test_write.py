@@ -17,7 +17,7 @@ from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
 from tsdistill.report.frame import as_csv
 from tsdistill.report.render import to_latex
-from tsdistill.report.tables import Cell, Table
+from tsdistill.report.tables import MARKS, Cell, Table
 from tsdistill.report.write import folder_name
 from tsdistill.store.records import run_folder
 
@@ -443,3 +443,10 @@ def test_no_name_in_a_csv_file_is_a_formula():
     frame = pd.DataFrame({"=1+1": ["=cmd|x", "+1", "-tsd", "@x", "tsd"], "mean": [-0.5, 1.0, 0.0, 2.0, 3.0]})
     told = as_csv(frame)
     assert told.splitlines() == ["'=1+1,mean", "'=cmd|x,-0.5", "'+1,1.0", "'-tsd,0.0", "'@x,2.0", "tsd,3.0"]
+
+
+def test_every_mark_has_its_own_sign_and_a_latex_form():
+    signs = [sign for sign, _ in MARKS.values()]
+    assert len(set(signs)) == len(signs)
+    cell = Cell(mean=0.5, marks=tuple(MARKS))
+    assert r"\parallel" in to_latex(Table("t", "title", ("value",), [[cell]]))

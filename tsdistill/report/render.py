@@ -14,7 +14,15 @@ NARROWEST_NAME = 24
 
 HUGE = 1e5
 
-_LATEX_MARKS = {"†": r"\dagger", "‡": r"\ddagger", "°": r"\circ", "§": r"\S", "¶": r"\P", "*": "*"}
+_LATEX_MARKS = {
+    "†": r"\dagger",
+    "‡": r"\ddagger",
+    "°": r"\circ",
+    "‖": r"\parallel",
+    "§": r"\S",
+    "¶": r"\P",
+    "*": "*",
+}
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "→": r"$\rightarrow$",

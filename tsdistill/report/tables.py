@@ -16,7 +16,7 @@ MARKS = {
     "no_validation": ("†", "no validation part: default settings, fixed number of epochs"),
     "incomplete": ("‡", "fewer seeds than other methods"),
     "collapsed": ("°", "at least one run collapsed to a constant prediction; not ranked as best or second"),
-    "plateau": ("◦", "at least one run never left the plateau at which training begins"),
+    "plateau": ("‖", "at least one run never left the plateau at which training begins"),
     "partial": ("§", "mean over some of the data sets only; not ranked as best or second"),
     "budget": ("¶", "methods have unequal numbers of settings: they were not tuned alike"),
     "significant": ("*", "differs from the reference: Wilcoxon test with Holm's correction, p < 0.05"),
