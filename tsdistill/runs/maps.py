@@ -1,4 +1,4 @@
-"""What a model looks at in test series: saliency maps of all models under the very same draws."""
+"""All saliency maps: of training series from the pool, of test series for all models under the same draws."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +21,14 @@ from tsdistill.saliency.measure import saliency_map, window_saliency
 from tsdistill.saliency.pools import pool_logits
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import made_once
-from tsdistill.store.teachers import MapArtefact, map_folder, read_map, write_map
+from tsdistill.store.teachers import (
+    MapArtefact,
+    PoolArtefact,
+    TeacherArtefact,
+    map_folder,
+    read_map,
+    write_map,
+)
 from tsdistill.teachers.base import AnswerModule
 from tsdistill.training.seeds import generator_of
 
@@ -194,3 +201,17 @@ def teacher_maps(scene: Scene, sample: Sample, settings: MapSettings) -> Maps:
     folder = map_folder(scene.job.out, name, key)
     artefact = made_once(folder, partial(read_map, scene.job.out, name, key), compute)
     return {kind: values.numpy() for kind, values in artefact.maps.items()}
+
+
+def training_maps(job: Job, teacher: TeacherArtefact, pool: PoolArtefact) -> MapArtefact:
+    """The teacher's saliency maps of the training series: summed divergence at tau 1, from the pool."""
+    name, key = job.dataset.name, key_of("map", {"teacher": teacher.key, "pool": pool.key})
+
+    def compute() -> MapArtefact:
+        saliency = window_saliency(teacher.logits["train"], pool.logits, tau=1.0, form="summed")
+        maps = saliency_map(pool.starts, saliency, pool.window, job.dataset.length)
+        artefact = MapArtefact(key, teacher.key, {"train": maps})
+        write_map(job.out, name, artefact)
+        return artefact
+
+    return made_once(map_folder(job.out, name, key), partial(read_map, job.out, name, key), compute)

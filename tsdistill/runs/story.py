@@ -23,12 +23,12 @@ from tsdistill.evaluation.substitution import is_collapsed, substitution
 from tsdistill.methods.stage import Stage, StageTask
 from tsdistill.methods.step import TeacherView
 from tsdistill.models.build import count_parameters
+from tsdistill.runs.maps import training_maps
 from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.session import Job, predict, prepare
 from tsdistill.runs.spec import RunSpec, failure_id, identity_of
 from tsdistill.runs.teaching import (
     best_teacher,
-    build_maps,
     build_pool,
     built_teacher,
     facts_of,
@@ -66,7 +66,7 @@ def train_teacher(composed: DictConfig) -> None:
     job = prepare(conf)
     teacher = best_teacher(job)
     pool = build_pool(job, teacher)
-    build_maps(job, teacher, pool)
+    training_maps(job, teacher, pool)
     folder = teacher_folder(job.out, job.dataset.name, teacher.key)
     test = teacher.metrics["test"]
     say(

@@ -1,4 +1,4 @@
-"""A teacher and what it leaves for its students: weights and logits, the pool of perturbed logits, maps."""
+"""A teacher and what it leaves for its students: its state and logits, and the pool of perturbed logits."""
 
 import time
 from collections.abc import Mapping
@@ -14,23 +14,18 @@ from tsdistill.errors import TsdistillError
 from tsdistill.runs.session import Job, predict
 from tsdistill.runs.spec import TEACHER_SUPPLIED, pool_facts, teacher_facts
 from tsdistill.saliency.draws import Draws, References, draw_pool
-from tsdistill.saliency.measure import saliency_map, window_saliency
 from tsdistill.saliency.pools import PoolPlan, pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import made_once
 from tsdistill.store.teachers import (
-    MapArtefact,
     PoolArtefact,
     TeacherArtefact,
-    map_folder,
     pool_folder,
-    read_map,
     read_pool,
     read_teacher,
     teacher_folder,
-    write_map,
     write_pool,
     write_teacher,
 )
@@ -212,20 +207,6 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     )
     write_pool(job.out, job.dataset.name, pool)
     return pool
-
-
-def build_maps(job: Job, teacher: TeacherArtefact, pool: PoolArtefact) -> MapArtefact:
-    """The teacher's saliency maps of the training series: summed divergence at tau 1, from the pool."""
-    name, key = job.dataset.name, key_of("map", {"teacher": teacher.key, "pool": pool.key})
-
-    def compute() -> MapArtefact:
-        saliency = window_saliency(teacher.logits["train"], pool.logits, tau=1.0, form="summed")
-        maps = saliency_map(pool.starts, saliency, pool.window, job.dataset.length)
-        artefact = MapArtefact(key, teacher.key, {"train": maps})
-        write_map(job.out, name, artefact)
-        return artefact
-
-    return made_once(map_folder(job.out, name, key), partial(read_map, job.out, name, key), compute)
 
 
 def window_source(job: Job, teacher: TeacherArtefact, generator: torch.Generator) -> WindowSource:
