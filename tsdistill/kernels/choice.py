@@ -26,7 +26,7 @@ def choose(kernel: Kernel) -> None:
     problem = _problem() if kernel is Kernel.fused else None
     if problem is not None:
         raise TsdistillError(
-            f"hardware.kernel=fused: {problem}; pip install tsdistill[fast], or use hardware.kernel=auto"
+            f"hardware.kernel=fused: {problem}; pip install 'tsdistill[fast]', or use hardware.kernel=auto"
         )
     _wanted, _used = kernel, False
 

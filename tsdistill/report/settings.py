@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 
 from tsdistill.config.canonical import canonical
 from tsdistill.config.resolve import conf_folder
-from tsdistill.config.schema import TrainingConf
 
 Tune = Literal["equal", "always", "never"]
 """When one of a method's settings is selected: where all methods have equally many, always, or never."""
@@ -95,21 +94,22 @@ def _default_config(group: Sequence[_Row]) -> str | None:
 
 def method_defaults(method: str) -> dict[str, Any]:
     """Default settings of a built-in method and of training, by dotted key; only the latter's for others."""
-    found = {f"training.{name}": value for name, value in vars(TrainingConf()).items()}
-    found |= {f"method.{name}": value for name, value in _own_settings(method).items()}
+    found = {f"training.{name}": value for name, value in _written("training", "default").items()}
+    found |= {f"method.{name}": value for name, value in _written("method", method).items()}
     return {key: canonical(value) for key, value in found.items()}
 
 
-def _own_settings(method: str) -> Mapping[str, Any]:
-    path = conf_folder() / "method" / f"{method}.yaml"
-    if Path(method).name != method or not path.is_file():
+def _written(group: str, name: str) -> Mapping[str, Any]:
+    """Plain settings in a built-in config file and those that it builds on."""
+    path = conf_folder() / group / f"{name}.yaml"
+    if Path(name).name != name or not path.is_file():
         return {}
     node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert isinstance(node, dict)
     inherited: dict[str, Any] = {}
     for base in node.get("defaults", []):
         if isinstance(base, str) and base != "_self_":
-            inherited |= _own_settings(base)
+            inherited |= _written(group, base)
     return inherited | {
         str(key): value for key, value in node.items() if isinstance(value, int | float | str)
     }

@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 from torch import nn
 
-from tsdistill.config.schema import HardwareConf, OnlyConf, SplitConf, TeacherConf, TeacherTaskConf
+from tsdistill.config.schema import (
+    HardwareConf,
+    OnlyConf,
+    SplitConf,
+    TeacherConf,
+    TeacherTaskConf,
+    TrainingConf,
+)
 from tsdistill.config.targets import locate
 from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError, nearest
@@ -130,7 +138,10 @@ def restore_scene(
             data_root=data_root or _if_there(conf.get("data_root")),
             split=SplitConf(**conf["split"]),
             teacher=TeacherConf(
-                name=conf["teacher"]["name"], kind=conf["teacher"]["kind"], model=conf["teacher"]["model"]
+                name=conf["teacher"]["name"],
+                kind=conf["teacher"]["kind"],
+                model=conf["teacher"]["model"],
+                training=_training(conf["teacher"]["training"]),
             ),
             hardware=hardware,
         )
@@ -138,6 +149,12 @@ def restore_scene(
     if job.dataset.fingerprint != teacher.config["data"]:
         raise TsdistillError(f"{name} has changed since this run was trained; distil it again")
     return Scene(job, conf["dataset"], teacher, restored_teacher(job, teacher).as_module())
+
+
+def _training(stored: Mapping[str, Any]) -> TrainingConf:
+    """A teacher's training settings from a stored config, for a teacher that is fitted again."""
+    merged = OmegaConf.merge(OmegaConf.structured(TrainingConf), dict(stored))
+    return OmegaConf.to_object(merged)  # type: ignore[return-value]
 
 
 def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
@@ -150,7 +167,7 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
     student = scene.job.build(conf["student"]["model"], "student.model")
     fit = record.result["training"].get("calibration")
     if fit and not fit["folded"]:
-        student = Calibrated(student, len(fit["bias"]))
+        student = Calibrated(student, len(fit["bias"])).to(scene.job.device)
     try:
         student.load_state_dict(record.weights)
     except RuntimeError as error:

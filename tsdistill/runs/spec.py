@@ -45,6 +45,7 @@ STUDENT_CODE = (
     "tsdistill.data.split",
     "tsdistill.methods.stage",
     "tsdistill.models.build",
+    "tsdistill.training.calibration",
     "tsdistill.training.loop",
     "tsdistill.training.plateau",
     "tsdistill.training.seeds",
@@ -259,9 +260,17 @@ def identity_of(composed: DictConfig) -> Facts:
         "student": composed.student.name,
         "seed": composed.seed,
         "trial": composed.trial,
-        "settings": recorded_settings(composed, () if _windowed(composed) else ("saliency",)),
+        "settings": _settings(composed),
         "grid_keys": grid_keys(composed.method),
     }
+
+
+def _settings(composed: DictConfig) -> Facts:
+    """Recorded settings without those that do not bear on the run."""
+    found = recorded_settings(composed, () if _windowed(composed) else ("saliency",))
+    if found["calibration.target"] == "none":
+        del found["calibration.scale"], found["calibration.ridge"]
+    return found
 
 
 def failure_id(identity: Facts) -> str:

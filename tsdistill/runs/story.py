@@ -8,18 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
-from scipy.special import softmax
 from torch import Tensor, nn
 
 from tsdistill.config.code import code_digest
 from tsdistill.config.resolve import apply_trial, check_composed
-from tsdistill.config.schema import CalibrationTarget, DistillConf, TeacherTaskConf
+from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.substitution import is_collapsed, substitution
+from tsdistill.methods.build import build_stages
 from tsdistill.methods.stage import Stage, StageTask
 from tsdistill.methods.step import TeacherView
 from tsdistill.models.build import count_parameters
@@ -53,9 +52,9 @@ from tsdistill.store.records import (
 )
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
 from tsdistill.teachers.base import Teacher
-from tsdistill.training.calibration import calibrate, fit_affine, one_hot
+from tsdistill.training.calibration import fit_and_fold
 from tsdistill.training.loop import FitResult, check_settings
-from tsdistill.training.plateau import on_plateau
+from tsdistill.training.plateau import on_plateau, until_learnt
 from tsdistill.training.seeds import attempt_seeds, generator_of
 
 
@@ -160,8 +159,8 @@ class _Run:
     @classmethod
     def of(cls, spec: RunSpec) -> "_Run":
         conf = spec.conf
-        for training in (conf.training, conf.teacher.training):
-            check_settings(training)
+        check_settings(conf.training)
+        check_settings(conf.teacher.training, "teacher.training")
         job = prepare(conf)
         if "windows" in spec.needs:  # refuse windows that do not fit before a teacher is trained
             PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
@@ -235,8 +234,15 @@ def _train_student(run: _Run) -> dict[str, Any]:
     began = time.perf_counter()
     view = _teacher_view(run)
     ready = time.perf_counter()
-    student, fits, restarts = _fit_stages(run, view)
-    student, calibration = _calibrated(run, student)
+    made, restarts = _fit_stages(run, view)
+    fits, part = made.fits, job.parts["train"]
+    student, calibration = fit_and_fold(
+        made.student,
+        run.conf.calibration,
+        part.y,
+        run.teacher.logits["train"],
+        lambda model: predict(model, part, job),
+    )
     trained = time.perf_counter()
     logits = {part: predict(student, tensors, job) for part, tensors in job.parts.items()}
     training = {**_how_training_went(fits), "restarts": restarts, "calibration": calibration}
@@ -251,7 +257,7 @@ def _train_student(run: _Run) -> dict[str, Any]:
     weights = {name: tensor.cpu() for name, tensor in student.state_dict().items()}
     terms = {
         f"{stage.name}.{name}.{key}": tensor.cpu()
-        for stage in run.spec.stages
+        for stage in made.stages
         for name, term in stage.terms.items()
         for key, tensor in term.state_dict().items()
     }
@@ -304,47 +310,38 @@ def _teacher_view(run: _Run) -> TeacherView:
     return TeacherView(logits, gradients, windows, network, teacher)
 
 
-def _fit_stages(run: _Run, view: TeacherView) -> tuple[nn.Module, dict[str, FitResult], int]:
-    """Train a student through the stages; one that stays on the plateau begins anew.
+@dataclass(frozen=True)
+class _Trained:
+    """A student after its stages: the stages with their terms' state, and how each went."""
+
+    student: nn.Module
+    stages: list[Stage]
+    fits: Mapping[str, FitResult]
+
+
+def _fit_stages(run: _Run, view: TeacherView) -> tuple[_Trained, int]:
+    """Train a student through the stages; one that stays on the plateau begins anew, its terms too.
 
     Returns:
-        The student, how each stage went, and how often it began anew.
+        The student, and how often it began anew.
     """
-    seeds = attempt_seeds(run.conf.seed, run.conf.training.restarts)
-    for seed in seeds:
+
+    def attempt(seed: int, watched: bool) -> tuple[_Trained, bool]:
         torch.manual_seed(seed)
         student = run.job.build(run.conf.student.model, "student.model")
+        stages = build_stages(run.conf.method)
         fits: dict[str, FitResult] = {}
-        for stage in run.spec.stages:
-            watched = stage is run.spec.stages[-1] and seed != seeds[-1]
-            has_left = partial(run.job.learns, student) if watched else None
+        for stage in stages:
+            watch = watched and stage is stages[-1]
+            has_left = partial(run.job.learns, student) if watch else None
             fits[stage.name] = _fit_stage(run, stage, student, view, seed, has_left)
-        if fits[run.spec.stages[-1].name].stopped != "plateau":
-            break
-        say(f"{run.title}: still on the plateau after {fits[stage.name].epochs} epochs; begins anew")
-    return student, fits, seeds.index(seed)
+        stuck = fits[stages[-1].name].stopped == "plateau"
+        if stuck:
+            epochs = fits[stages[-1].name].epochs
+            say(f"{run.title}: still on the plateau after epoch {epochs}; begins anew")
+        return _Trained(student, stages, fits), stuck
 
-
-def _calibrated(run: _Run, student: nn.Module) -> tuple[nn.Module, dict[str, Any] | None]:
-    """Fit the student's logits on the clean training part.
-
-    Returns:
-        The student that answers with fitted logits, and the fit; None where none is asked for.
-    """
-    conf, job = run.conf.calibration, run.job
-    if not run.spec.calibrated:
-        return student, None
-    part = job.parts["train"]
-    logits, y = predict(student, part, job).double().numpy(), part.y.cpu().numpy()
-    if not np.isfinite(logits).all():
-        return student, None
-    if conf.target is CalibrationTarget.teacher:
-        targets = softmax(run.teacher.logits["train"].double().numpy(), axis=1)
-    else:
-        targets = one_hot(y, logits.shape[1])
-    fit = fit_affine(logits, targets, scale=conf.scale, ridge=conf.ridge)
-    fitted = calibrate(student, fit, lambda model: predict(model, part, job))
-    return fitted, {"scale": fit.scale, "bias": fit.bias.tolist(), "folded": fitted is student}
+    return until_learnt(attempt_seeds(run.conf.seed, run.conf.training.restarts), attempt)
 
 
 def _fit_stage(
@@ -439,8 +436,8 @@ def _summary(result: Mapping[str, Any]) -> str:
     """A run in one line for the terminal."""
     test, cost = result["test"], result["cost"]
     flags = f" [{', '.join(result['flags'])}]" if result["flags"] else ""
-    ratio = cost["compression"]
-    fewer = "" if ratio is None else f", {ratio:.1f} times fewer than the teacher"
+    ratio = cost["compression"]  # a stored null is read as nan
+    fewer = "" if ratio is None or ratio != ratio else f", {ratio:.1f} times fewer than the teacher"
     return (
         f"test AP {test['average_precision']:.3f}, accuracy {test['accuracy']:.3f}, "
         f"agreement {test['agreement']:.3f}; {result['training']['epochs']} epochs; "

@@ -160,8 +160,14 @@ def restored_teacher(job: Job, artefact: TeacherArtefact) -> Teacher:
 
 def _fit_task(job: Job, seed: int, title: str) -> FitTask:
     training = job.conf.teacher.training
+    kind = job.conf.teacher.kind["_target_"]
+    is_network = takes(locate(kind, "teacher.kind"), "network")
 
     def optimise(model: nn.Module, start: int, watched: bool) -> FitResult:
+        if not is_network:  # then its key would not cover the settings
+            raise TsdistillError(
+                f"{kind}: only a teacher whose constructor takes 'network' may use task.optimise"
+            )
         task = Supervised(model, job.parts, job.score(training.monitor))
         return job.fit(task, training, start, title, partial(job.learns, model) if watched else None)
 
@@ -169,7 +175,7 @@ def _fit_task(job: Job, seed: int, title: str) -> FitTask:
         {name: part for name, part in job.parts.items() if name != "test"},
         len(job.dataset.classes),
         job.device,
-        tuple(attempt_seeds(seed, training.restarts)),
+        tuple(attempt_seeds(seed, training.restarts if is_network else 0)),
         optimise,
     )
 

@@ -29,7 +29,7 @@ class FitTask:
         classes: number of classes K.
         device: where series lie.
         seeds: the teacher's seed, then those for networks that begin anew (``teacher.training.restarts``).
-        optimise: for teachers that are networks.
+        optimise: for teachers whose constructor takes ``network``; their key covers ``teacher.training``.
     """
 
     parts: Mapping[str, TensorPart]

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from tsdistill.data.tensors import TensorPart
 from tsdistill.methods.base import Need
 from tsdistill.teachers.base import ANSWERS, FitTask, Teacher
+from tsdistill.training.loop import FitResult
+from tsdistill.training.plateau import until_learnt
 from tsdistill.training.supervised import EVALUATION_BATCH, answers
 
 
@@ -40,18 +42,20 @@ class NetworkTeacher(Teacher):
 
     def fit(self, task: FitTask) -> Mapping[str, Any]:
         """Train a network; one that is still on the plateau after a fifth of its epochs begins anew."""
-        for seed in task.seeds:
+
+        def attempt(seed: int, watched: bool) -> tuple[tuple[nn.Module, FitResult], bool]:
             torch.manual_seed(seed)
             model = self._build()
-            result = task.optimise(model, seed, seed != task.seeds[-1])
-            if result.stopped != "plateau":
-                break
+            result = task.optimise(model, seed, watched)
+            return (model, result), result.stopped == "plateau"
+
+        (model, result), restarts = until_learnt(task.seeds, attempt)
         self._network = model.eval().requires_grad_(False)
         return {
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
             "stopped": result.stopped,
-            "restarts": task.seeds.index(seed),
+            "restarts": restarts,
         }
 
     @torch.no_grad()

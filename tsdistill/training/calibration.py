@@ -7,6 +7,7 @@ into the last layer: it adds no parameter.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
+
+from tsdistill.config.schema import CalibrationConf, CalibrationTarget
 
 _SMALLEST_SCALE = 1e-3
 """The fit may flatten the logits but not turn their order round."""
@@ -138,3 +141,38 @@ def calibrate(model: nn.Module, affine: Affine, answer: Callable[[nn.Module], Te
     wrapped.scale.fill_(affine.scale)
     wrapped.bias.copy_(bias)
     return wrapped
+
+
+def fit_and_fold(
+    model: nn.Module,
+    conf: CalibrationConf,
+    y: Tensor,
+    teacher: Tensor,
+    answer: Callable[[nn.Module], Tensor],
+) -> tuple[nn.Module, dict[str, Any] | None]:
+    """Fit a trained student's logits on the clean training part.
+
+    Args:
+        model: the student; changed in place.
+        conf: the settings.
+        y: classes of the training part, (N,) int64.
+        teacher: the teacher's logits there, (N, K).
+        answer: a model's logits there, (N, K).
+
+    Returns:
+        The student that answers with fitted logits, and the fit: ``scale``, ``bias`` and whether it was
+        ``folded`` into the model. The student as it is, and None, where nothing is fitted: ``target`` is
+        none, or a logit is not finite.
+    """
+    if conf.target is CalibrationTarget.none:
+        return model, None
+    logits = answer(model).double().numpy()
+    if not np.isfinite(logits).all():
+        return model, None
+    if conf.target is CalibrationTarget.teacher:
+        targets = softmax(teacher.cpu().double().numpy(), axis=1)
+    else:
+        targets = one_hot(y.cpu().numpy(), logits.shape[1])
+    fit = fit_affine(logits, targets, scale=conf.scale, ridge=conf.ridge)
+    fitted = calibrate(model, fit, answer)
+    return fitted, {"scale": fit.scale, "bias": fit.bias.tolist(), "folded": fitted is model}

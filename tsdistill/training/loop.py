@@ -17,6 +17,8 @@ from tsdistill.errors import TsdistillError, nearest
 
 HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision"})
 TRAIN_LOSS = "train_loss"
+FEWEST_BEFORE_RESTART = 10
+"""Epochs after which a model can be said to stay on the plateau."""
 LAST = "last"
 """As ``monitor``: nothing is monitored, and the last weights are kept."""
 
@@ -98,7 +100,7 @@ def fit(
         precision: ``bf16`` runs forward passes under autocast.
         listener: told of each epoch.
         has_left: asked once, after a fifth of the epochs, whether the model has left the plateau; training
-            ends there if it has not.
+            ends there if it has not. Never asked where a fifth is fewer than 10 epochs.
 
     Returns:
         The run's history; the task holds the best weights.
@@ -145,7 +147,8 @@ def fit(
         if best.patience_is_out(epoch):
             result.stopped = "patience"
             break
-        if has_left is not None and epoch == math.ceil(settings.epochs / 5) and not has_left():
+        due = epoch == math.ceil(settings.epochs / 5) >= FEWEST_BEFORE_RESTART
+        if has_left is not None and due and not has_left():
             result.stopped = "plateau"
             break
     best.restore(task)
@@ -229,20 +232,24 @@ def _without_onednn() -> Iterator[None]:
         torch._C._set_mkldnn_enabled(before)
 
 
-def check_settings(settings: TrainingConf) -> None:
+def check_settings(settings: TrainingConf, path: str = "training") -> None:
     """Refuse settings under which nothing could be trained.
+
+    Args:
+        settings: of one training run.
+        path: their place in the config, for the message.
 
     Raises:
         TsdistillError: a number out of its range.
     """
     for name in ("epochs", "batch_size"):
         if getattr(settings, name) < 1:
-            raise TsdistillError(f"training.{name}={getattr(settings, name)} should be 1 or more")
+            raise TsdistillError(f"{path}.{name}={getattr(settings, name)} should be 1 or more")
     if not settings.lr > 0 or math.isinf(settings.lr):
-        raise TsdistillError(f"training.lr={settings.lr:g} should be a number above 0")
+        raise TsdistillError(f"{path}.lr={settings.lr:g} should be a number above 0")
     for name in ("patience", "weight_decay", "restarts"):
         if getattr(settings, name) < 0:
-            raise TsdistillError(f"training.{name}={getattr(settings, name)} should be 0 or more")
+            raise TsdistillError(f"{path}.{name}={getattr(settings, name)} should be 0 or more")
 
 
 def _build_optimizer(task: Trainable, settings: TrainingConf) -> torch.optim.Optimizer:

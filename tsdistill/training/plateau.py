@@ -1,10 +1,15 @@
 """The plateau on which small recurrent students begin, and on which some of them stay."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from tsdistill.training.calibration import fit_affine, one_hot
+
+_T = TypeVar("_T")
 
 PLATEAU = 0.95
 """A student is on the plateau while its cross-entropy is above this share of the labels' entropy."""
@@ -36,3 +41,21 @@ def on_plateau(logits: NDArray[np.float64], y: NDArray[np.int64]) -> bool:
     fitted = fit_affine(logits, targets, ridge=1e-3)(np.asarray(logits, dtype=np.float64))
     loss = -(targets * log_softmax(fitted, axis=1)).sum(axis=1).mean()
     return bool(loss > PLATEAU * label_entropy(y))
+
+
+def until_learnt(seeds: Sequence[int], attempt: Callable[[int, bool], tuple[_T, bool]]) -> tuple[_T, int]:
+    """Train, and begin anew from the next seed while the model stays on the plateau.
+
+    Args:
+        seeds: the run's own, then those of its restarts.
+        attempt: called with a seed and whether to give up on the plateau (not in the last attempt); returns
+            what was trained, and whether it was given up.
+
+    Returns:
+        What was trained, and the number of restarts.
+    """
+    for restarts, seed in enumerate(seeds):
+        trained, given_up = attempt(seed, restarts < len(seeds) - 1)
+        if not given_up:
+            break
+    return trained, restarts
