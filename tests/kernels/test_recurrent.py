@@ -210,7 +210,7 @@ def test_without_numba_auto_falls_back_and_fused_is_refused(monkeypatch):
     set_up(HardwareConf(device="cpu"))
     LSTM(1, 2, hidden=4, layers=1)(torch.randn(2, 1, 5))
     assert choice.used() == {"kernel": "torch"}
-    with pytest.raises(TsdistillError, match=r"hardware.kernel=fused: .*pip install tsdistill\[fast\]"):
+    with pytest.raises(TsdistillError, match=r"hardware.kernel=fused: .*pip install 'tsdistill\[fast\]'"):
         set_up(HardwareConf(device="cpu", kernel=Kernel.fused))
 
 
