@@ -26,6 +26,7 @@ from tsdistill.evaluation.reasoning import faithfulness, map_agreement
 from tsdistill.runs.maps import Maps, MapSettings, Sample, all_maps, draw_sample, teacher_maps
 from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
+from tsdistill.runs.spec import RunSpec
 from tsdistill.store.locks import locked
 from tsdistill.store.records import RunRecord, rewrite_run, run_folder
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
@@ -208,7 +209,7 @@ class _Stage:
 def _evaluate_run(conf: EvaluateConf, stage: _Stage, listed: Mapping[str, Any]) -> None:
     """Read a run under its lock, compute what it lacks, and write it whole."""
     out = Path(conf.out)
-    with locked(run_folder(out, listed["dataset"], listed["id"])):
+    with locked(run_folder(out, listed["dataset"], RunSpec.training_id(listed["id"]))):
         record = read_whole(out, listed)
         missing = _missing(conf, {**record.result, "timing": record.timing}, stage.others)
         if not missing:  # another process was faster
