@@ -2,7 +2,7 @@
 
 import json
 
-from tsdistill.report.environments import mixed_environments
+from tsdistill.report.environments import mixed_environments, read_environment
 from tsdistill.report.write import write_report
 from tsdistill.store.records import run_folder
 
@@ -43,3 +43,10 @@ def test_it_stands_under_the_tables(tmp_path):
     write_report(tmp_path, figures=False)
     told = (tmp_path / "report" / "report.md").read_text()
     assert "cpu\\_capability (AVX2: 2, AVX512: 2)" in told or "cpu_capability (AVX2: 2, AVX512: 2)" in told
+
+
+def test_a_damaged_environment_is_left_out_and_ends_no_report(tmp_path):
+    for name, text in (("a", '{"cpu": "x"}'), ("b", ""), ("c", "[1]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "environment.json").write_text(text)
+    assert [dict(read_environment(tmp_path / name)) for name in "abcd"] == [{"cpu": "x"}, {}, {}, {}]

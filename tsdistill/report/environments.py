@@ -20,7 +20,7 @@ def mixed_environments(folders: Iterable[str]) -> tuple[str, ...]:
         One sentence, or nothing where all ran in the same environment (or none is recorded).
     """
     seen: dict[str, Counter[str]] = defaultdict(Counter)
-    found = [facts for folder in folders if (facts := _read(Path(folder) / "environment.json"))]
+    found = [facts for folder in folders if (facts := read_environment(Path(folder)))]
     for name in sorted({name for facts in found for name in facts} - IRRELEVANT):
         seen[name].update(_text(facts.get(name)) for facts in found)
     parts = [
@@ -33,9 +33,10 @@ def mixed_environments(folders: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_environment(folder: Path) -> Mapping[str, Any]:
+    """A record's environment; empty where its file is missing or damaged."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}

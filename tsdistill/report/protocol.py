@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import METRICS, RESEEDED
 from tsdistill.report.assemble import NOT_SELECTED, ONE_SETTING
+from tsdistill.report.environments import read_environment
 from tsdistill.report.tables import Cell, Table, plural
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def environments(report: "Report") -> Table:
     """In what environments the chosen runs were made, the most frequent first."""
     counts: Counter[str] = Counter()
     for folder in report.selection.runs["folder"]:
-        path = Path(folder) / "environment.json"
-        if path.is_file():
-            counts[path.read_text(encoding="utf-8")] += 1
+        facts = read_environment(Path(folder))
+        if facts:
+            counts[json.dumps(facts, sort_keys=True)] += 1
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     found = [(json.loads(text), count) for text, count in ordered]
     keys = sorted({key for facts, _ in found for key in facts})
