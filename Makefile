@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types tests test-page benchmark five-sets controls planted architectures published clean
+.PHONY: help setup demo test test-all lint types tests test-page benchmark five-sets controls planted architectures published clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ demo: $(READY)  ## five methods on two bundled sets, and the table
 	TSDISTILL_DATA= $(BIN)/tsdistill report out=.demo
 
 test: lint types tests  ## lint, types and tests
+
+test-all: $(READY)  ## the tests, and the kernel's bits under two instruction sets
+	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("--part", choices=("validation", "test"), default="validation")
     asked = parser.parse_args()
     runs = tsdistill.load_results(asked.out)
+    if "calibration.target" not in runs:  # records from before there was one
+        runs["calibration.target"] = "none"
     runs = runs[(runs["status"] == "ok") & (runs["calibration.target"] == "none")]
     varied = [
         c for c in runs.columns if c.startswith("method.") and c.count(".") == 1 and runs[c].nunique() > 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.locks import locked, made_once
+from tsdistill.store.locks import locked, locked_if_free, made_once
 
 WORKER = """
 import sys, time
@@ -74,4 +74,13 @@ def test_what_is_there_is_not_made():
 def test_unwritable_folder_is_refused_in_one_line(tmp_path):
     (tmp_path / "locks").write_text("a file")
     with pytest.raises(TsdistillError, match="cannot write"), locked(tmp_path / "teachers" / "x" / "abc"):
+        pass
+
+
+def test_where_locks_do_not_work_nothing_is_taken_for_free(tmp_path, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise NotImplementedError
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with pytest.raises(TsdistillError, match="has no locks"), locked_if_free(tmp_path / "runs" / "d" / "k"):
         pass

@@ -1,7 +1,8 @@
-"""Locks save work: two processes that want the same thing make it once. They decide nothing.
+"""Locks save work: two processes that want the same thing make it once. They decide nothing that is written.
 
 What is written is decided by a rename alone (see :mod:`tsdistill.store.artefact`), so on network filesystems
-without working locks two processes may do the same work twice, but never spoil each other's.
+without working locks two processes may do the same work twice, but never spoil each other's. What is removed
+is decided by a lock that is held (:func:`locked_if_free`), so without locks nothing is removed.
 """
 
 import logging
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tsdistill.errors import TsdistillError
 from tsdistill.store.artefact import cannot_write
 
 T = TypeVar("T")
@@ -59,7 +61,7 @@ def locked_if_free(folder: Path) -> Iterator[bool]:
     """Hold the lock of an artefact if no other process does; yields whether it is held.
 
     Raises:
-        TsdistillError: the lock's folder can't be written.
+        TsdistillError: the lock's folder can't be written, or its filesystem has no locks.
     """
     from filelock import FileLock, Timeout
 
@@ -71,9 +73,11 @@ def locked_if_free(folder: Path) -> Iterator[bool]:
     except Timeout:
         yield False
         return
-    except NotImplementedError:  # no locks on this filesystem: see the module's docstring
-        yield True
-        return
+    except NotImplementedError as error:
+        raise TsdistillError(
+            f"{path.parent}: this filesystem has no locks, so what is in use can't be told: "
+            "nothing is removed from here on"
+        ) from error
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
