@@ -205,6 +205,19 @@ def test_auto_takes_small_layers_of_single_precision():
     assert choice.used()["kernel"] == "fused"
 
 
+def test_where_numba_compiles_nothing_auto_falls_back(monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    choice._problem.cache_clear()
+    try:
+        set_up(HardwareConf(device="cpu"))
+        LSTM(1, 2, hidden=4, layers=1)(torch.randn(2, 1, 5))
+        assert choice.used() == {"kernel": "torch"}
+        with pytest.raises(TsdistillError, match="NUMBA_DISABLE_JIT is set"):
+            set_up(HardwareConf(device="cpu", kernel=Kernel.fused))
+    finally:
+        choice._problem.cache_clear()
+
+
 def test_without_numba_auto_falls_back_and_fused_is_refused(monkeypatch):
     monkeypatch.setattr(choice, "_problem", lambda: "numba can't be imported (No module named 'numba')")
     set_up(HardwareConf(device="cpu"))

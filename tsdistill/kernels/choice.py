@@ -78,4 +78,8 @@ def _problem() -> str | None:
         return f"numba can't be imported ({error})"
     except RuntimeError as error:  # numba finds no folder to keep compiled code in
         return f"numba can't be used ({error})"
+    import numba
+
+    if numba.config.DISABLE_JIT:
+        return "numba compiles nothing (NUMBA_DISABLE_JIT is set)"
     return None
