@@ -50,9 +50,8 @@ def main() -> None:
     if "calibration.target" not in runs:  # records from before there was one
         runs["calibration.target"] = "none"
     runs = runs[(runs["status"] == "ok") & (runs["calibration.target"] == "none")]
-    varied = [
-        c for c in runs.columns if c.startswith("method.") and c.count(".") == 1 and runs[c].nunique() > 1
-    ]
+    own = [c for c in runs if c.startswith("training.") or (c.startswith("method.") and c.count(".") == 1)]
+    varied = [c for c in own if runs[c].astype(str).nunique() > 1]
     rows = []
     for _, run in runs.iterrows():
         stored = tsdistill.load_logits(asked.out, run["dataset"], run["id"])
