@@ -26,6 +26,7 @@ from tsdistill.report.tables import (
     statistics_table,
     summary_table,
 )
+from tsdistill.report.weak_teachers import weak_teachers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,12 @@ def assemble(
     tables: list[Table] = []
     for pair, found in statistics.items():
         for_terminal, for_files = _pair_tables(rows, means, pair, found, labels[pair])
-        notes = [*_settings_note(means, pair), *_environment_notes(selection.runs, pair)]
+        here = of_pair(selection.runs, pair)
+        notes = [
+            *_settings_note(means, pair),
+            *weak_teachers(here),
+            *mixed_environments(here["folder"]),
+        ]
         lacking = [] if against[pair] else [f"Methods are not compared: no row here is named {reference}."]
         shown += [_with_notes(for_terminal[0], [*notes, *lacking]), *for_terminal[1:]]
         tables += [_with_notes(for_files[0], [*notes, *lacking])]
@@ -153,11 +159,6 @@ def _settings_note(means: "pd.DataFrame", pair: Pair) -> list[str]:
 
 def _with_notes(table: Table, notes: Sequence[str]) -> Table:
     return replace(table, notes=(*table.notes, *notes))
-
-
-def _environment_notes(runs: "pd.DataFrame", pair: Pair) -> tuple[str, ...]:
-    """What stands under a pair's tables if its runs were made in different environments."""
-    return mixed_environments(of_pair(runs, pair)["folder"])
 
 
 def scores_of(rows: "pd.DataFrame", pair: Pair, metric: str) -> "pd.DataFrame":

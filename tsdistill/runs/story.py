@@ -36,6 +36,7 @@ from tsdistill.runs.teaching import (
     window_source,
 )
 from tsdistill.runs.why import explain_run
+from tsdistill.runs.worth import weak_teacher_note
 from tsdistill.saliency.pools import PoolPlan
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import key_of
@@ -98,6 +99,8 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     if failed.exists():
         failed.unlink(missing_ok=True)
     say(f"{run.title}: {'' if fresh else 'already there, '}{_summary(result)}")
+    if fresh and spec.taught and (note := weak_teacher_note(job.out, result)):
+        say(f"{run.title}: {note}")
     return result
 
 

@@ -238,15 +238,17 @@ def write_failure(out: Path, dataset: str, run_id: str, failure: Mapping[str, An
     return path
 
 
-def iter_results(out: Path) -> Iterator[dict[str, Any]]:
+def iter_results(out: Path, dataset: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield the result of every run under ``out``, by dataset and id, its times under ``"timing"``.
+
+    With ``dataset``, those of that dataset alone.
 
     Only ``result.json`` and ``timing.json`` are read and nothing is hashed, so thousands take seconds. A
     record that can't be read is reported to the logger ``tsdistill`` and left where it is; records of an
     older version are reported in one line.
     """
     older = 0
-    for entry in _entries(out):
+    for entry in _entries(out, dataset):
         if not entry.is_dir() or "." in entry.name:  # half-written, or set aside
             continue
         folder = Path(entry.path)
@@ -278,14 +280,14 @@ def iter_failures(out: Path) -> Iterator[dict[str, Any]]:
             _log.warning("%s can't be read and is left out: %s", path, error)
 
 
-def _entries(out: Path) -> Iterator[os.DirEntry[str]]:
-    """All that lies in the datasets' folders under ``<out>/runs``, sorted."""
+def _entries(out: Path, dataset: str | None = None) -> Iterator[os.DirEntry[str]]:
+    """All that lies in the datasets' folders under ``<out>/runs`` (or in one of them), sorted."""
     root = out / "runs"
     if not root.is_dir():
         return
     try:
-        for dataset in sorted(os.scandir(root), key=lambda entry: entry.name):
-            if dataset.is_dir():
-                yield from sorted(os.scandir(dataset.path), key=lambda entry: entry.name)
+        for folder in sorted(os.scandir(root), key=lambda entry: entry.name):
+            if folder.is_dir() and dataset in (None, folder.name):
+                yield from sorted(os.scandir(folder.path), key=lambda entry: entry.name)
     except OSError as error:
         raise TsdistillError(f"cannot read {root}: {error.strerror}; check the permissions") from error
