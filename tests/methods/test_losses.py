@@ -1,13 +1,13 @@
 """Each loss against values by hand and a slow plain form; a gradient step lowers it."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
+from seen import Bound, Seen, double
 from torch import nn
 
-from tsdistill.methods.base import Layer, LossTerm, Models
+from tsdistill.methods.base import LossTerm
 from tsdistill.methods.ce import CrossEntropy
 from tsdistill.methods.fitnets import Hint, hint_loss
 from tsdistill.methods.kd import KnowledgeDistillation, kd_loss
@@ -17,41 +17,9 @@ from tsdistill.saliency.measure import FORMS
 LN3 = math.log(3.0)
 
 
-class Seen:
-    """A step that brings given tensors; features do not ask which layer."""
-
-    def __init__(self, y, *, inside=None, **facts):
-        def side(name):
-            own = {k.removeprefix(f"{name}_"): v for k, v in facts.items() if k.startswith(name)}
-            found = own.get("features")
-            own["features"] = lambda layer: found
-            return SimpleNamespace(**own)
-
-        self.y, self.inside = y, inside
-        self.student, self.teacher = side("student"), side("teacher")
-
-
-class Bound(Models):
-    """Two models of which only the layers' shapes are known."""
-
-    def __init__(self, teacher_shape, student_shape):
-        self.shapes = {"teacher": teacher_shape, "student": student_shape}
-
-    def teacher_layer(self, named=None):
-        return Layer("hint", self.shapes["teacher"])
-
-    def student_layer(self, named=None):
-        return Layer("guided", self.shapes["student"])
-
-
 def softmax(row, tau):
     exponentials = [math.exp(z / tau) for z in row]
     return [e / sum(exponentials) for e in exponentials]
-
-
-def double(*shape, seed=0, grad=False):
-    drawn = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
-    return drawn.requires_grad_(grad)
 
 
 def test_cross_entropy_by_hand():

@@ -8,13 +8,28 @@ import torch
 from torch import nn
 
 from tsdistill.cli import run
+from tsdistill.errors import TsdistillError
+from tsdistill.methods.at import AttentionTransfer
 from tsdistill.methods.base import LossTerm
 from tsdistill.methods.ce import CrossEntropy
+from tsdistill.methods.crd import ContrastiveDistillation
+from tsdistill.methods.dkd import DecoupledDistillation
+from tsdistill.methods.dt2w import TimeWarping
+from tsdistill.methods.dual_view import DualView
+from tsdistill.methods.e2kd import ExplanationMatching
+from tsdistill.methods.fd_raw import FiniteDifferences
 from tsdistill.methods.fitnets import Hint
+from tsdistill.methods.gradxinput import AttributionMatching
+from tsdistill.methods.jacobian import JacobianMatching
 from tsdistill.methods.kd import KnowledgeDistillation
 from tsdistill.methods.kd_perturbed import PerturbedKnowledgeDistillation
+from tsdistill.methods.memkd import MemoryTransfer
+from tsdistill.methods.pkt import ProbabilisticTransfer
+from tsdistill.methods.rkd import RelationAngle, RelationDistance
 from tsdistill.methods.shuffled import ShuffledSaliency
+from tsdistill.methods.sp import SimilarityPreserving
 from tsdistill.methods.tsd import TemporalSaliency
+from tsdistill.methods.vid import VariationalInformation
 from tsdistill.models.fcn import FCN
 from tsdistill.models.inception import Inception
 from tsdistill.models.recurrent import GRU, LSTM
@@ -26,8 +41,14 @@ from tsdistill.testing import check_dataset, check_loss_term, check_model, check
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TERMS = [
     *(CrossEntropy, Hint, KnowledgeDistillation, PerturbedKnowledgeDistillation),
-    *(ShuffledSaliency, TemporalSaliency),
+    *(ShuffledSaliency, TemporalSaliency, DecoupledDistillation, DualView, FiniteDifferences),
 ]
+ON_FEATURES = [
+    *(RelationDistance, RelationAngle, AttentionTransfer, VariationalInformation, SimilarityPreserving),
+    *(ProbabilisticTransfer, ContrastiveDistillation, TimeWarping, Hint),
+]
+ON_GRADIENTS = [JacobianMatching, AttributionMatching, ExplanationMatching]
+WEIGHTS = {ProbabilisticTransfer: 30000.0}
 MODELS = {
     "lstm": lambda c, k: LSTM(c, k, hidden=5, layers=2),
     "gru": lambda c, k: GRU(c, k, hidden=5, layers=1),
@@ -40,6 +61,24 @@ MODELS = {
 @pytest.mark.parametrize("term", TERMS)
 def test_our_terms_pass(term):
     check_loss_term(term)
+
+
+@pytest.mark.parametrize("pair", [("fcn", "lstm"), ("inception", "fcn")], ids="-".join)
+@pytest.mark.parametrize("term", ON_FEATURES)
+def test_terms_on_features_pass_across_families_and_with_padding(term, pair):
+    teacher, student = map(MODELS.get, pair)
+    check_loss_term(term, teacher=teacher, student=student, padded=True, weight=WEIGHTS.get(term, 1.0))
+
+
+@pytest.mark.parametrize("term", ON_GRADIENTS)
+def test_terms_on_gradients_pass_across_families_and_with_padding(term):
+    check_loss_term(term, teacher=MODELS["lstm"], student=MODELS["fcn"], padded=True)
+
+
+def test_memory_transfer_passes_between_recurrent_models_and_is_refused_elsewhere():
+    check_loss_term(MemoryTransfer, teacher=MODELS["lstm"], student=MODELS["gru"], padded=True)
+    with pytest.raises(TsdistillError, match=r"layer blocks.1 of the teacher \(FCN\) is not one; choose"):
+        check_loss_term(MemoryTransfer, student=MODELS["gru"])
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tsdistill.methods.base import LossTerm, Models
+from tsdistill.methods.base import Models
+from tsdistill.methods.pairs import FeaturePair
 from tsdistill.methods.step import Step
 
 
@@ -24,40 +25,24 @@ def hint_loss(regressed: Tensor, hint: Tensor, inside: Tensor | None = None) -> 
     return 0.5 * (squared * inside).sum() / inside.sum().clamp_min(1)
 
 
-class Hint(LossTerm):
+class Hint(FeaturePair):
     """``hint_loss`` under a learned 1x1 convolution from the student's width to the teacher's.
-
-    Where the two sequences differ in length, the regressed one is resampled linearly to the hint's.
 
     Args:
         teacher_layer: path of the teacher's hint layer; None takes its ``hint_layer``.
         student_layer: path of the student's guided layer; None takes its ``hint_layer``.
     """
 
-    needs = frozenset({"teacher_features"})
-    needs_logits = False
-
     def __init__(self, teacher_layer: str | None = None, student_layer: str | None = None) -> None:
-        super().__init__()
-        self.teacher_layer = teacher_layer
-        self.student_layer = student_layer
+        super().__init__(teacher_layer, student_layer)
         self.regressor: nn.Module = nn.Identity()
 
     def bind(self, models: Models) -> None:
         """See ``LossTerm``."""
-        self._hint = models.teacher_layer(self.teacher_layer)
-        self._guided = models.student_layer(self.student_layer)
-        self.regressor = nn.Conv1d(self._guided.shape[0], self._hint.shape[0], kernel_size=1)
+        super().bind(models)
+        self.regressor = nn.Conv1d(*self.widths, kernel_size=1)
 
     def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
-        hint = step.teacher.features(self._hint)
-        regressed: Tensor = self.regressor(step.student.features(self._guided))
-        if regressed.shape[-1] != hint.shape[-1]:
-            regressed = functional.interpolate(
-                regressed, size=hint.shape[-1], mode="linear", align_corners=True
-            )
-        inside = step.inside
-        if inside is not None and inside.shape[-1] != hint.shape[-1]:
-            inside = functional.interpolate(inside[:, None].float(), size=hint.shape[-1])[:, 0].bool()
-        return hint_loss(regressed, hint, inside)
+        guided, hint, inside = self.sequences(step)
+        return hint_loss(self.regressor(guided), hint, inside)

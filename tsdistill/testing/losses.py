@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from tsdistill.config.schema import TrainingConf
 from tsdistill.data.tensors import TensorPart
@@ -20,22 +20,44 @@ from tsdistill.training.loop import fit
 
 N, V, CHANNELS, CLASSES, LENGTH, WINDOW = 12, 5, 1, 3, 16, 4
 
+Network = Callable[[int, int], nn.Module]
+"""Builds a classifier from the number of channels and of classes."""
 
-def check_loss_term(build: Callable[[], LossTerm]) -> None:
-    """Check a loss term with a small convolutional teacher and student.
+
+def _small_teacher(channels: int, classes: int) -> nn.Module:
+    return FCN(channels, classes, filters=(6, 8, 6), kernels=(3, 3, 3))
+
+
+def _small_student(channels: int, classes: int) -> nn.Module:
+    return FCN(channels, classes, filters=(4, 6, 5), kernels=(3, 3, 3))
+
+
+def check_loss_term(
+    build: Callable[[], LossTerm],
+    *,
+    teacher: Network = _small_teacher,
+    student: Network = _small_student,
+    padded: bool = False,
+    weight: float = 1.0,
+) -> None:
+    """Check a loss term with a small teacher and student, convolutional ones unless you say otherwise.
 
     The loss is a finite scalar with a gradient for the student, the teacher stays as it is, validation
     changes no state, two equal runs give equal weights, and a short training lowers the loss.
 
     Args:
         build: makes a new term, such as its class.
+        teacher: builds the teacher's network.
+        student: builds the student.
+        padded: whether series have unequal lengths; both models then take ``lengths``.
+        weight: of the term in its method. Adam does not see gradients below 1e-8.
 
     Raises:
         AssertionError: one line that says what is wrong.
     """
-    teacher, parts = _network(1, (6, 8, 6)).eval().requires_grad_(False), _parts()
-    before = copy.deepcopy(teacher.state_dict())
-    task = _task(build, teacher, parts)
+    network, parts = _seeded(teacher, 1).eval().requires_grad_(False), _parts(padded)
+    before = copy.deepcopy(network.state_dict())
+    task = _task(build, network, student, parts, weight)
     found = task.step(torch.arange(6), 1)
     loss = found["term"]
     assert loss.dim() == 0, f"the loss has shape {tuple(loss.shape)}; it must be a scalar"
@@ -46,10 +68,12 @@ def check_loss_term(build: Callable[[], LossTerm]) -> None:
     assert gradients, "the loss has no gradient for the student"
     assert all(torch.isfinite(gradient).all() for gradient in gradients), "the gradient is not finite"
     _check_validation(task)
-    history = _trained(build, teacher, parts)
-    assert history[0] == _trained(build, teacher, parts)[0], "two equal runs end in different weights"
+    history = _trained(build, network, student, parts, weight)
+    assert history[0] == _trained(build, network, student, parts, weight)[0], (
+        "two equal runs end in different weights"
+    )
     assert history[1][-1] <= history[1][0], "30 epochs of training do not lower the loss"
-    same = all(torch.equal(value, teacher.state_dict()[name]) for name, value in before.items())
+    same = all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     assert same, "the term changes the teacher"
 
 
@@ -65,10 +89,14 @@ def _check_validation(task: StageTask) -> None:
 
 
 def _trained(
-    build: Callable[[], LossTerm], teacher: FCN, parts: dict[str, TensorPart]
+    build: Callable[[], LossTerm],
+    teacher: nn.Module,
+    student: Network,
+    parts: dict[str, TensorPart],
+    weight: float,
 ) -> tuple[list[list[float]], list[float]]:
     """Weights after a short training, and the training loss of each epoch."""
-    task = _task(build, teacher, parts)
+    task = _task(build, teacher, student, parts, weight)
     result = fit(
         task,
         TrainingConf(epochs=30, batch_size=6, lr=0.01, patience=0, monitor="train_loss"),
@@ -82,47 +110,47 @@ def _trained(
     return [p.detach().flatten().tolist() for p in task.student.parameters()], smooth
 
 
-def _task(build: Callable[[], LossTerm], teacher: FCN, parts: dict[str, TensorPart]) -> StageTask:
-    torch.manual_seed(0)
-    student, term = _network(0, (4, 6, 5)), build()
+def _task(
+    build: Callable[[], LossTerm],
+    teacher: nn.Module,
+    student: Network,
+    parts: dict[str, TensorPart],
+    weight: float,
+) -> StageTask:
+    built, term = _seeded(student, 0), build()
+    provider = NetworkTeacher.around(teacher)
     view = TeacherView(
-        {name: _answers(teacher, part) for name, part in parts.items()},
-        _provider(teacher).input_gradients(parts["train"]) if "teacher_gradients" in term.needs else None,
+        {name: provider.logits(part.x, part.lengths) for name, part in parts.items()},
+        provider.input_gradients(parts["train"]) if "teacher_gradients" in term.needs else None,
         _windows(teacher, parts["train"]) if "windows" in term.needs else None,
         teacher,
-        _provider(teacher),
+        provider,
     )
-    return StageTask(student, Stage("train", {"term": term}, {"term": 1.0}), view, parts, epochs=30)
+    return StageTask(built, Stage("train", {"term": term}, {"term": weight}), view, parts, epochs=30)
 
 
-def _provider(network: FCN) -> NetworkTeacher:
-    return NetworkTeacher.around(network)
-
-
-def _network(seed: int, filters: tuple[int, int, int]) -> FCN:
+def _seeded(network: Network, seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    return FCN(CHANNELS, CLASSES, filters=filters, kernels=(3, 3, 3))
+    return network(CHANNELS, CLASSES)
 
 
-def _parts() -> dict[str, TensorPart]:
+def _parts(padded: bool) -> dict[str, TensorPart]:
     generator = torch.Generator().manual_seed(0)
-    return {
-        name: TensorPart(
-            torch.randn(rows, CHANNELS, LENGTH, generator=generator), torch.arange(rows) % CLASSES
-        )
-        for name, rows in (("train", N), ("validation", V))
-    }
+    parts = {}
+    for name, rows in (("train", N), ("validation", V)):
+        x = torch.randn(rows, CHANNELS, LENGTH, generator=generator)
+        lengths = None
+        if padded:
+            lengths = LENGTH - torch.arange(rows) % (LENGTH - WINDOW)
+            x = x.masked_fill(torch.arange(LENGTH) >= lengths[:, None, None], 0.0)
+        parts[name] = TensorPart(x, torch.arange(rows) % CLASSES, lengths)
+    return parts
 
 
-@torch.no_grad()
-def _answers(teacher: FCN, part: TensorPart) -> Tensor:
-    logits: Tensor = teacher(part.x)
-    return logits
-
-
-def _windows(teacher: FCN, train: TensorPart) -> CachedWindows:
-    references, starts = References(train.x, train.y), LENGTH - WINDOW + 1
+def _windows(teacher: nn.Module, train: TensorPart) -> CachedWindows:
+    references, starts = References(train.x, train.y, train.lengths), LENGTH - WINDOW + 1
     generator = torch.Generator().manual_seed(0)
-    pool = draw_pool(references, train.y, torch.full((N,), starts), starts, generator)
+    lengths = torch.full((N,), LENGTH) if train.lengths is None else train.lengths
+    pool = draw_pool(references, train.y, lengths - WINDOW + 1, starts, generator)
     logits = pool_logits(teacher, train, pool, references, WINDOW)
     return CachedWindows(pool, logits, references, WINDOW, 4, "uniform", torch.Generator().manual_seed(1))
