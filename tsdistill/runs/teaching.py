@@ -150,7 +150,7 @@ def _clean_logits(teacher: Teacher, job: Job, title: str) -> dict[str, torch.Ten
 
 
 def _pool_limit(job: Job, fitting: float, answering: float) -> int:
-    """The most windows a series that are asked by default, from the seconds that fitting and an answer take."""
+    """The most windows a series asked by default, from the seconds that fitting and an answer take."""
     budget = max(POOL_FITS * fitting, POOL_SECONDS)
     return pool_limits(budget / (answering * len(job.parts["train"])))[-1]
 
@@ -277,7 +277,7 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     every = int(plan.limits.max())
     if job.conf.saliency.pool_size is None and plan.size < every:
         say(
-            f"{title}: its pool holds {plan.size} of {every} windows a series, so that it takes no longer than "
+            f"{title}: its pool holds {plan.size} of {every} windows a series, so as to take at most "
             f"ten times its fitting, or a minute; saliency.pool_size={every} asks for all"
         )
     answering = restored_teacher(job, teacher)

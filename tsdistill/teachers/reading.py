@@ -62,8 +62,8 @@ class Reading:
 def fitted_temperature(scores: Answers, y: NDArray[np.int64]) -> float:
     """The temperature under which decision scores explain labels best.
 
-    A series of a class with n of them counts as (n + 1) / (n + K) of its class and 1 / (n + K) of each other, so
-    that scores which are all right don't end in certainty (the targets of Platt, 1999).
+    A series of a class with n of them counts as (n + 1) / (n + K) of its class and as 1 / (n + K) of each
+    other, so that scores which are all right do not end in certainty (the targets of Platt, 1999).
 
     Args:
         scores: of series that the classifier has not seen, (N, K).
