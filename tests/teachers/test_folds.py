@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsdistill.errors import TsdistillError
-from tsdistill.teachers.folds import folds_asked, held_out, is_worth_it
+from tsdistill.teachers.folds import folds_asked, held_out, is_worth_it, memorises
 
 
 @pytest.mark.parametrize("sizes", [(10, 10), (7, 2), (3, 1, 5), (2, 2, 2), (30, 4, 1)])
@@ -29,8 +29,18 @@ def test_a_wrong_setting_is_refused(wrong):
         folds_asked(wrong)
 
 
-def test_the_setting_decides_and_auto_looks_at_the_accuracy():
+SURE, GRADED = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0.4, 0.6], [0.9, 0.1]])
+
+
+def test_a_classifier_memorises_if_it_is_equally_sure_of_all_its_series():
+    assert memorises(SURE) and not memorises(GRADED)
+    assert memorises(np.array([[-1.0, 1.0, 0.0], [0.95, -1.0, 0.0]]))  # margins 1 and 0.95
+
+
+def test_the_setting_decides_and_auto_looks_at_accuracy_and_memory():
     folds = [np.array([0]), np.array([1])]
-    assert is_worth_it(5, 0.1, folds) and not is_worth_it(0, 1.0, folds) and not is_worth_it(5, 1.0, [])
-    assert is_worth_it("auto", 1.0, folds) and not is_worth_it("auto", 0.3, folds)
-    assert not is_worth_it("auto", float("nan"), [])
+    assert is_worth_it(5, GRADED, 0.1, folds)
+    assert not is_worth_it(0, SURE, 1.0, folds) and not is_worth_it(5, SURE, 1.0, [])
+    assert is_worth_it("auto", SURE, 0.9, folds)
+    assert not is_worth_it("auto", SURE, 0.8, folds) and not is_worth_it("auto", GRADED, 0.9, folds)
+    assert not is_worth_it("auto", SURE, float("nan"), [])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from tsdistill.teachers.reading import Reading, fitted_temperature, two_columns, voters_of
+from tsdistill.teachers.reading import Reading, are_votes, fitted_temperature, two_columns, voters_of
 
 
 def test_votes_are_smoothed_by_half_a_vote_for_each_class():
@@ -55,3 +55,8 @@ class Neighbours:
 @pytest.mark.parametrize(("model", "voters"), [(Forest(), 3), (Neighbours(), 5), (object(), 0)])
 def test_who_votes(model, voters):
     assert voters_of(model) == voters
+
+
+def test_shares_of_votes_are_told_from_probabilities():
+    assert are_votes(np.array([[0.25, 0.75]]), 4) and are_votes(np.array([[0.0, 1.0], [0.3, 0.7]]), 4)
+    assert not are_votes(np.array([[0.3, 0.7]]), 4)

@@ -18,6 +18,7 @@ from tsdistill.teachers.reading import (
     LEAST,
     Answers,
     Reading,
+    are_votes,
     fitted_temperature,
     is_one_hot,
     voters_of,
@@ -71,7 +72,7 @@ class EstimatorTeacher(Teacher):
             or [inside[:0]]
         )
         self._reading = self._read(np.concatenate([inside, outside]), outside, y[seen])
-        return self._settle(_accuracy(inside, y), _accuracy(outside, y[seen]))
+        return self._settle(inside, _accuracy(inside, y), _accuracy(outside, y[seen]))
 
     def _begin(self, task: FitTask) -> TensorPart:
         self._task, train = task, task.parts["train"]
@@ -96,16 +97,16 @@ class EstimatorTeacher(Teacher):
         if self._whole.scored:
             return Reading("scores", temperature=fitted_temperature(outside, y))
         voters = voters_of(self._whole.model)
-        if voters and np.isin(answers, (0.0, 1.0)).any():
+        if voters and are_votes(answers, voters):
             return Reading("votes", voters)
         if is_one_hot(answers):
             self._told.append("it answers with one class and no doubt, which tells students little")
         return Reading("probabilities")
 
-    def _settle(self, inside: float, outside: float) -> dict[str, Any]:
+    def _settle(self, answers: Answers, inside: float, outside: float) -> dict[str, Any]:
         """Decide who answers the training series, and say how it went."""
         folds = len(self._held)
-        if not is_worth_it(self._cross_fit, outside, self._held):
+        if not is_worth_it(self._cross_fit, answers, outside, self._held):
             self._held, self._folds = [], []
         apart = f", {outside:.3f} out of fold ({folds} folds)" if folds else ""
         who = "the folds that have not seen them" if self._held else "the whole model"

@@ -14,6 +14,8 @@ Rows = NDArray[np.int64]
 DEFAULT_FOLDS = 5
 LEAST_OUT_OF_FOLD = 0.85
 """Out-of-fold accuracy from which ``cross_fit=auto`` cross-fits; docs/any-teacher.md has the measurement."""
+MEMORISED = 0.1
+"""Spread of its margins, over their mean, below which a classifier tells its own series apart no longer."""
 
 
 def folds_asked(cross_fit: int | str) -> int:
@@ -51,14 +53,28 @@ def held_out(y: Rows, folds: int, seed: int) -> list[Rows]:
         return [rows[held] for _, held in cut.split(rows, y[rows])]
 
 
-def is_worth_it(cross_fit: int | str, outside: float, folds: Sequence[Rows]) -> bool:
+def memorises(answers: NDArray[np.float64]) -> bool:
+    """Whether a classifier is equally sure of all series that it has learnt, and so tells nothing about them.
+
+    Args:
+        answers: probabilities or scores of the series that it was fitted to, (N, K).
+    """
+    ranked = np.sort(answers, axis=1)
+    margins = ranked[:, -1] - ranked[:, -2]
+    return bool(margins.std() <= MEMORISED * margins.mean())
+
+
+def is_worth_it(
+    cross_fit: int | str, inside: NDArray[np.float64], outside: float, folds: Sequence[Rows]
+) -> bool:
     """Whether the training series get out-of-fold answers.
 
     Args:
         cross_fit: the setting ``teacher.cross_fit``.
+        inside: answers to the series that the classifier was fitted to, (N, K).
         outside: accuracy of the folds on the series that they have not seen; NaN where there are none.
         folds: rows that each holds out.
     """
     if cross_fit != "auto":
         return bool(cross_fit) and bool(folds)
-    return outside >= LEAST_OUT_OF_FOLD
+    return memorises(inside) and outside >= LEAST_OUT_OF_FOLD

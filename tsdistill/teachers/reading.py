@@ -97,6 +97,12 @@ def voters_of(model: Any) -> int:
     return int(getattr(model, "n_neighbors", 0) or 0)
 
 
+def are_votes(answers: Answers, voters: int) -> bool:
+    """Whether answers (N, K) are shares of so many votes, or reach the 0 and 1 that boosted sums never do."""
+    votes = answers * voters
+    return bool(np.allclose(votes, votes.round(), atol=1e-6) or np.isin(answers, (0.0, 1.0)).any())
+
+
 def is_one_hot(answers: Answers) -> bool:
     """Whether each answer is one class with certainty."""
     return bool(np.isin(answers, (0.0, 1.0)).all())
