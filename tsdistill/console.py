@@ -81,6 +81,46 @@ def _plain_listener(title: str, epochs: int) -> Callable[[int, Mapping[str, floa
     return listen
 
 
+@contextmanager
+def series_shown(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many series a teacher has answered: a bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        title: who is asked what.
+        total: number of series.
+
+    Yields:
+        To be told how many more are answered.
+    """
+    if not console.is_terminal:
+        yield _plain_counter(title, total)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} series"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(escape(_prefix + title), total=total)
+        yield lambda more: progress.update(task, advance=more)
+
+
+def _plain_counter(title: str, total: int) -> Callable[[int], None]:
+    began = last = time.monotonic()
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal last, done
+        done, now = done + more, time.monotonic()
+        if now - last >= PLAIN_INTERVAL and done < total:
+            last = now
+            left = (now - began) * (total - done) / done
+            say(f"{title}: {done:,} of {total:,} series, {left:.0f} s left")
+
+    return count
+
+
 def _spell(values: Mapping[str, float]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
 

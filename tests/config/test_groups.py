@@ -60,11 +60,19 @@ def test_every_model_composes_in_either_role_into_the_schema(role, name):
     assert node.model == OmegaConf.load(conf_folder() / "model" / f"{name}.yaml")
 
 
-def test_both_groups_have_every_model_and_no_file():
+def test_both_groups_have_every_model_and_files_only_of_teachers_that_are_no_network():
     register()
     for role in ROLES:
         assert stored(role) == MODELS
-        assert not (conf_folder() / role).exists()
+        assert not {path.stem for path in (conf_folder() / role).glob("*.yaml")} & set(MODELS)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (conf_folder() / "teacher").glob("*.yaml")])
+def test_every_other_teacher_composes(name):
+    register()
+    with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
+        node = compose("train-teacher", [f"teacher={name}"]).teacher
+    assert node.name == name and node.kind["_target_"].startswith("tsdistill.teachers.")
 
 
 FORMS = [
@@ -170,7 +178,8 @@ def test_the_help_and_the_defaults_tree_list_them(mine, capsys):
     lines = capsys.readouterr().out.splitlines()
     for role in ROLES:
         (listed,) = (line for line in lines if line.startswith(f"{role}: "))
-        assert listed == f"{role}: {', '.join(sorted([*MODELS, 'mynet']))}"
+        others = [path.stem for path in (conf_folder() / role).glob("*.yaml")]
+        assert listed == f"{role}: {', '.join(sorted([*MODELS, *others, 'mynet']))}"
     assert run("distill", ["--info", "defaults-tree", "--config-dir", "mine", "student=mynet"]) == 0
     tree = capsys.readouterr().out
     assert "student: mynet" in tree and "model@student.model: mynet" in tree and "teacher: fcn" in tree

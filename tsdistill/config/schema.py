@@ -174,11 +174,14 @@ class TeacherConf:
     """The teacher: the seeds of which the best by validation is kept, and what it is.
 
     ``kind`` is a ``tsdistill.teachers.base.Teacher``; ``model`` and ``training`` are those of a network.
+    ``cross_fit`` is the number of folds whose models answer the training series that they have not seen; 0
+    for none, ``auto`` where it is worth it.
     """
 
     name: str = MISSING
     kind: Any = field(default_factory=lambda: {"_target_": "tsdistill.teachers.network.NetworkTeacher"})
     model: Any = None
+    cross_fit: int | str = "auto"
     seeds: list[int] = field(default_factory=lambda: [0])
     training: TrainingConf = field(default_factory=TrainingConf)
 

@@ -15,6 +15,7 @@ from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.spec import RunSpec, pool_facts, teacher_facts
 from tsdistill.runs.why import differences
 from tsdistill.saliency.draws import resolve_window
+from tsdistill.saliency.pools import pool_limits
 from tsdistill.store.formats import from_yaml
 from tsdistill.store.keys import key_of
 
@@ -48,6 +49,7 @@ def judge_teacher(key: str, config: Mapping[str, Any]) -> Verdict:
             name=config["name"],
             kind=stored["kind"],
             model=stored["model"],
+            cross_fit="auto" if stored["cross_fit"] is None else stored["cross_fit"],
             training=OmegaConf.to_object(training),  # type: ignore[arg-type]
         )
         split, precision = SplitConf(**stored["split"]), stored["precision"]
@@ -112,11 +114,14 @@ def _teachers(spec: RunSpec, data: str) -> set[str]:
 def _pools(conf: SaliencyConf, teacher: str, data: Mapping[str, Any]) -> Iterator[str]:
     """Keys that a run's pool may have today.
 
-    A window below 1 is a fraction of the shortest series, whose length no record holds: all are tried.
+    A window below 1 is a fraction of the shortest series, whose length no record holds: all are tried. So
+    are the sizes that a slow teacher may have.
     """
     longest = data["length"]
     channels = data["channels"] if conf.per_channel else None
     shortest = range(1, longest + 1) if conf.window < 1 else (longest,)
     for window in sorted({resolve_window(conf.window, length) for length in shortest}):
-        size = longest - window + 1 if conf.pool_size is None else conf.pool_size
-        yield pool_key_today(teacher, window, size, conf.pool_seed, channels)
+        every = longest - window + 1
+        sizes = [min(every, max(most, conf.perturbations)) for most in (every, *pool_limits(every))]
+        for size in sorted(set(sizes)) if conf.pool_size is None else [conf.pool_size]:
+            yield pool_key_today(teacher, window, size, conf.pool_seed, channels)

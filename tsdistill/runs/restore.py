@@ -141,6 +141,7 @@ def restore_scene(
                 name=conf["teacher"]["name"],
                 kind=conf["teacher"]["kind"],
                 model=conf["teacher"]["model"],
+                cross_fit=conf["teacher"]["cross_fit"],
                 training=_training(conf["teacher"]["training"]),
             ),
             hardware=hardware,

@@ -54,7 +54,7 @@ STUDENT_CODE = (
 METRIC_CODE = ("tsdistill.evaluation.performance", "tsdistill.evaluation.substitution")
 """What turns stored logits into metrics: an edit recomputes the metrics of stored runs and trains nothing."""
 
-TEACHER_SUPPLIED = ("network",)
+TEACHER_SUPPLIED = ("network", "cross_fit")
 """Arguments of a teacher's constructor that the program passes itself."""
 
 Facts = dict[str, Any]
@@ -71,8 +71,9 @@ def teacher_facts(conf: TeacherConf, split: SplitConf, data: str, precision: str
         seed: one of ``teacher.seeds``.
     """
     kind = filled(conf.kind, "teacher.kind", TEACHER_SUPPLIED)
+    found = locate(kind["_target_"], "teacher.kind")
     steps, model, training = TEACHER_CODE, None, None
-    if takes(locate(kind["_target_"], "teacher.kind"), "network"):
+    if takes(found, "network"):
         model = filled(conf.model, "teacher.model", BUILT_IN_SIZES)
         training = training_facts(conf.training, "teacher.training")
         steps = (*steps, *NETWORK_CODE, *(PLATEAU_CODE if conf.training.restarts else ()))
@@ -80,6 +81,7 @@ def teacher_facts(conf: TeacherConf, split: SplitConf, data: str, precision: str
         "data": data,
         "split": asdict(split),
         "kind": kind,
+        "cross_fit": canonical(conf.cross_fit) if takes(found, "cross_fit") else None,
         "model": model,
         "training": training,
         "precision": precision,

@@ -32,6 +32,7 @@ from tsdistill.runs.teaching import (
     built_teacher,
     facts_of,
     pool_key,
+    pool_plan,
     restored_teacher,
     window_source,
 )
@@ -111,8 +112,7 @@ def _explain(spec: RunSpec) -> dict[str, Any]:
     missing = [key for key in keys if not teacher_folder(job.out, job.dataset.name, key).is_dir()]
     if missing:
         say(f"{spec.title}: teacher {spec.conf.teacher.name} ({missing[0]}) is not stored")
-    teacher = best_teacher(job).key if not missing else keys[0]
-    run = _Keyed.of(spec, job, teacher)
+    run = _Keyed.of(spec, job, keys[0]) if missing else _Keyed.under(spec, job, best_teacher(job))
     for line in explain_run(job.out, job.dataset.name, run.id, run.facts):
         say(f"{spec.title}: {line}")
     return {}
@@ -141,10 +141,16 @@ class _Keyed:
     id: str
 
     @classmethod
-    def of(cls, spec: RunSpec, job: Job, teacher: str) -> "_Keyed":
+    def under(cls, spec: RunSpec, job: Job, teacher: TeacherArtefact) -> "_Keyed":
+        """Under a teacher that is there."""
+        return cls.of(spec, job, teacher.key, pool_plan(job, teacher) if "windows" in spec.needs else None)
+
+    @classmethod
+    def of(cls, spec: RunSpec, job: Job, teacher: str, plan: PoolPlan | None = None) -> "_Keyed":
         saliency, pool = spec.conf.saliency, None
         if "windows" in spec.needs and saliency.mode.value == "cached":
-            pool = pool_key(teacher, PoolPlan.of(saliency, job.parts["train"], job.dataset.channels))
+            plan = plan or PoolPlan.of(saliency, job.parts["train"], job.dataset.channels)
+            pool = pool_key(teacher, plan)
         facts = spec.facts(job.dataset.fingerprint, teacher, pool)
         return cls(facts, spec.run_id(facts, teacher))
 
@@ -170,7 +176,7 @@ class _Run:
         job.build(conf.student.model, "student.model")  # refuse a wrong student before a teacher is trained
         _refuse_lacking_teacher(spec, built_teacher(job))
         teacher = best_teacher(job)
-        keyed = _Keyed.of(spec, job, teacher.key)
+        keyed = _Keyed.under(spec, job, teacher)
         return cls(spec, job, teacher, keyed.facts, keyed.id)
 
     @property

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from tsdistill.config.targets import check_target, locate, takes
-from tsdistill.console import say
+from tsdistill.console import say, series_shown
 from tsdistill.errors import TsdistillError
 from tsdistill.runs.session import Job, predict
 from tsdistill.runs.spec import TEACHER_SUPPLIED, pool_facts, teacher_facts
 from tsdistill.saliency.draws import Draws, References, draw_pool
-from tsdistill.saliency.pools import PoolPlan, pool_logits
+from tsdistill.saliency.pools import PoolPlan, pool_limits, pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import key_of
@@ -77,13 +77,16 @@ def _teacher(job: Job, seed: int) -> TeacherArtefact:
 
 
 def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
-    title = f"{job.dataset.name} teacher {job.conf.teacher.name} seed {seed}"
+    title = _title(job, seed)
     began = time.perf_counter()
     teacher = built_teacher(job)
-    training = teacher.fit(_fit_task(job, seed, title))
-    model = teacher.as_module()
-    logits = {part: predict(model, tensors, job) for part, tensors in job.parts.items()}
+    training = dict(teacher.fit(_fit_task(job, seed, title)))
+    fitted = time.perf_counter()
+    logits = _clean_logits(teacher, job, title)
     _check_answers(logits, job, title)
+    if "teacher_features" not in teacher.provides:
+        asked = sum(map(len, job.parts.values()))
+        training["pool_limit"] = _pool_limit(job, fitted - began, (time.perf_counter() - fitted) / asked)
     measured = {part: job.performance(logits[part], part) for part in logits if part != "train"}
     artefact = TeacherArtefact(
         key=key,
@@ -93,7 +96,7 @@ def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
         metrics={
             "validation": None,
             **measured,
-            "training": dict(training),
+            "training": training,
             "parameters": teacher.parameters(),
         },
         environment=environment(str(job.device)),
@@ -103,9 +106,53 @@ def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
     size = "" if teacher.parameters() is None else f", {teacher.parameters():,} parameters"
     say(
         f"{title}: trained {epochs}{time.perf_counter() - began:.1f} s{size}, "
-        f"test AP {measured['test']['average_precision']:.3f}"
+        f"test AP {measured['test']['average_precision']:.3f}, accuracy {measured['test']['accuracy']:.3f}"
     )
+    _tell(teacher, title)
+    _last_refitted.clear()
+    if "teacher_features" not in teacher.provides:
+        _last_refitted[key] = teacher
     return artefact
+
+
+_last_refitted: dict[str, Teacher] = {}
+"""The last teacher that would have to be fitted again, by its key: its pool comes right after it."""
+
+POOL_FITS = 10.0
+"""How many times as long as its fitting a teacher's pool may take by default."""
+POOL_SECONDS = 60.0
+"""What it may take in any case."""
+
+
+def _title(job: Job, seed: int) -> str:
+    return f"{job.dataset.name} teacher {job.conf.teacher.name} seed {seed}"
+
+
+def _tell(teacher: Teacher, title: str) -> None:
+    for note in teacher.notes():
+        say(f"{title}: {note}")
+
+
+def _clean_logits(teacher: Teacher, job: Job, title: str) -> dict[str, torch.Tensor]:
+    """A teacher's logits on every part; those of the training part as its students see them."""
+    found = {}
+    with series_shown(f"{title} answers", sum(map(len, job.parts.values()))) as answered:
+        for name, part in job.parts.items():
+            if name != "train":
+                found[name] = predict(teacher.as_module(), part, job)
+                answered(len(part))
+                continue
+            for rows, module in teacher.training_modules(len(part)):
+                some = predict(module, part.rows(rows.to(job.device)), job)
+                found.setdefault(name, some.new_empty(len(part), *some.shape[1:]))[rows] = some
+                answered(len(rows))
+    return found
+
+
+def _pool_limit(job: Job, fitting: float, answering: float) -> int:
+    """The most windows a series asked by default, from the seconds that fitting and an answer take."""
+    budget = max(POOL_FITS * fitting, POOL_SECONDS)
+    return pool_limits(budget / (answering * len(job.parts["train"])))[-1]
 
 
 def _check_answers(logits: Mapping[str, torch.Tensor], job: Job, title: str) -> None:
@@ -134,8 +181,14 @@ def built_teacher(job: Job) -> Teacher:
         if conf.model is None:
             raise TsdistillError("teacher.model is not set; choose a model by teacher=fcn, for instance")
         settings["network"] = partial(job.build, conf.model, "teacher.model")
+    if takes(found, "cross_fit"):
+        settings["cross_fit"] = conf.cross_fit
+    elif conf.cross_fit not in ("auto", 0):
+        raise TsdistillError(f"teacher.cross_fit={conf.cross_fit}: teacher {conf.name} can't be cross-fitted")
     try:
         teacher = found(**settings)
+    except TsdistillError:
+        raise
     except Exception as error:  # whatever a user's constructor may raise
         raise TsdistillError(f"teacher.kind: {str(error) or type(error).__name__}") from error
     if not isinstance(teacher, Teacher):
@@ -147,15 +200,25 @@ def built_teacher(job: Job) -> Teacher:
 
 def restored_teacher(job: Job, artefact: TeacherArtefact) -> Teacher:
     """A stored teacher that answers anew: from its state, or fitted again."""
+    if artefact.key in _last_refitted:
+        return _last_refitted[artefact.key]
     teacher = built_teacher(job)
     seed = int(artefact.config["seed"])
-    title = f"{job.dataset.name} teacher {job.conf.teacher.name} seed {seed}"
+    title = _title(job, seed)
     teacher.restore(artefact.weights, _fit_task(job, seed, title))
-    if not artefact.weights:
-        anew = predict(teacher.as_module(), job.parts["train"], job)
-        if not torch.allclose(anew, artefact.logits["train"], rtol=1e-3, atol=1e-3):
-            raise TsdistillError(f"{title}: fitted again, it answers differently; draw from its seed alone")
+    if "teacher_features" in teacher.provides:
+        return teacher
+    some = slice(COMPARED)
+    anew = predict(teacher.as_module(), job.parts["test"].rows(some), job)
+    if not torch.allclose(anew, artefact.logits["test"][some], rtol=1e-3, atol=1e-3):
+        raise TsdistillError(f"{title}: fitted again, it answers differently; draw from its seed alone")
+    _last_refitted.clear()
+    _last_refitted[artefact.key] = teacher
     return teacher
+
+
+COMPARED = 32
+"""Test series by whose answers a teacher that is fitted again is held against the stored one."""
 
 
 def _fit_task(job: Job, seed: int, title: str) -> FitTask:
@@ -186,10 +249,15 @@ def pool_key(teacher: str, plan: PoolPlan) -> str:
     return key_of("pool", pool_facts(teacher, made_of))
 
 
+def pool_plan(job: Job, teacher: TeacherArtefact) -> PoolPlan:
+    """What a teacher's pool is made of; a slow teacher's holds fewer windows unless told otherwise."""
+    most = teacher.metrics["training"].get("pool_limit")
+    return PoolPlan.of(job.conf.saliency, job.parts["train"], job.dataset.channels, most)
+
+
 def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
     """The pool of perturbations with the teacher's logits on them, from its artefact or computed."""
-    train = job.parts["train"]
-    plan = PoolPlan.of(job.conf.saliency, train, job.dataset.channels)
+    plan = pool_plan(job, teacher)
     key = pool_key(teacher.key, plan)
     name = job.dataset.name
     return made_once(
@@ -205,14 +273,41 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     references = References(train.x, train.y, train.lengths)
     generator = generator_of(plan.seed, "pool")
     draws = draw_pool(references, train.y, plan.limits, plan.size, generator, plan.channels)
-    model = restored_teacher(job, teacher).as_module()
-    with autocast(job.device, job.conf.hardware.precision):  # as the clean logits that they are held against
-        logits = pool_logits(model, train, draws, references, plan.window)
+    title = _title(job, int(teacher.config["seed"]))
+    every = int(plan.limits.max())
+    if job.conf.saliency.pool_size is None and plan.size < every:
+        say(
+            f"{title}: its pool holds {plan.size} of {every} windows a series, so as to take at most "
+            f"ten times its fitting, or a minute; saliency.pool_size={every} asks for all"
+        )
+    answering = restored_teacher(job, teacher)
+    logits = torch.empty(*draws.starts.shape, len(job.dataset.classes))
+    with (
+        series_shown(f"{title} answers its pool", draws.starts.numel()) as answered,
+        # as the clean logits that they are held against
+        autocast(job.device, job.conf.hardware.precision),
+    ):
+        for rows, module in answering.training_modules(len(train)):
+            some = train.rows(rows.to(job.device))
+            logits[rows] = pool_logits(module, some, draws.of(rows), references, plan.window, answered)
+    _check_pool(logits, title)
+    _tell(answering, title)
     pool = PoolArtefact(
         key, teacher.key, plan.window, draws.starts, draws.references, draws.channels, logits.cpu()
     )
     write_pool(job.out, job.dataset.name, pool)
     return pool
+
+
+def _check_pool(logits: torch.Tensor, title: str) -> None:
+    """Refuse answers that are not finite."""
+    unsound = (~torch.isfinite(logits)).any(dim=2).nonzero()
+    if len(unsound):
+        row, window = unsound[0].tolist()
+        raise TsdistillError(
+            f"{title}: {len(unsound)} of its answers on the pool are not finite; the first is to window "
+            f"{window} of training series {row}"
+        )
 
 
 def window_source(job: Job, teacher: TeacherArtefact, generator: torch.Generator) -> WindowSource:
@@ -221,8 +316,14 @@ def window_source(job: Job, teacher: TeacherArtefact, generator: torch.Generator
     references = References(train.x, train.y, train.lengths)
     if conf.mode.value == "online":
         plan = PoolPlan.of(conf, train, job.dataset.channels)
+        answering = restored_teacher(job, teacher)
+        if len(answering.training_modules(len(train))) > 1:
+            raise TsdistillError(
+                "saliency.mode=online asks one teacher, and this one is cross-fitted; "
+                "use saliency.mode=cached or teacher.cross_fit=0"
+            )
         return OnlineWindows(
-            restored_teacher(job, teacher).as_module(),
+            answering.as_module(),
             references,
             plan.limits,
             plan.window,

@@ -36,6 +36,11 @@ class Draws:
             self.starts[pick], self.references[pick], None if self.channels is None else self.channels[pick]
         )
 
+    def of(self, rows: Tensor) -> "Draws":
+        """All draws of some rows."""
+        channels = None if self.channels is None else self.channels[rows]
+        return Draws(self.starts[rows], self.references[rows], channels)
+
 
 @dataclass(frozen=True)
 class References:

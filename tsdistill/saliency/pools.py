@@ -1,5 +1,6 @@
 """Pools of perturbations: what one is made of, and a frozen model's logits on all of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,8 +35,15 @@ class PoolPlan:
     seed: int
 
     @classmethod
-    def of(cls, conf: SaliencyConf, train: TensorPart, channels: int) -> "PoolPlan":
+    def of(cls, conf: SaliencyConf, train: TensorPart, channels: int, most: int | None = None) -> "PoolPlan":
         """Resolve the ``saliency`` settings.
+
+        Args:
+            conf: the settings.
+            train: the series that are perturbed.
+            channels: C.
+            most: the most windows a series, but for the M of a step, where ``pool_size`` is not set; None for
+                all.
 
         Raises:
             TsdistillError: a window that does not fit, or sizes below 1.
@@ -45,15 +53,32 @@ class PoolPlan:
         )
         window = resolve_window(conf.window, int(lengths.min()))
         limits = lengths - window + 1
-        size = int(limits.max()) if conf.pool_size is None else conf.pool_size
+        size = int(limits.max())
+        if conf.pool_size is not None:
+            size = conf.pool_size
+        elif most is not None:
+            size = min(size, max(most, conf.perturbations))
         for name, value in (("pool_size", size), ("perturbations", conf.perturbations)):
             if value < 1:
                 raise TsdistillError(f"saliency.{name}={value} should be 1 or more")
         return cls(window, limits, size, channels if conf.per_channel else None, conf.pool_seed)
 
 
+def pool_limits(most: float) -> list[int]:
+    """Sizes to which a slow teacher's pool may be limited, up to ``most``: powers of two.
+
+    The limit comes from a measured time; in such steps it seldom differs from one machine to another.
+    """
+    return [2**n for n in range(int(max(most, 1)).bit_length())]
+
+
 def pool_logits(
-    model: nn.Module, train: TensorPart, draws: Draws, references: References, window: int
+    model: nn.Module,
+    train: TensorPart,
+    draws: Draws,
+    references: References,
+    window: int,
+    answered: Callable[[int], None] = lambda _: None,
 ) -> Tensor:
     """A frozen model's logits on every perturbation of a pool, a few series at a time.
 
@@ -63,6 +88,7 @@ def pool_logits(
         draws: (N, P).
         references: the donors.
         window: w in steps.
+        answered: told after each batch how many perturbed series it answered.
 
     Returns:
         (N, P, K) float32, on the CPU.
@@ -84,5 +110,6 @@ def pool_logits(
             if found is None:
                 found = torch.empty(N, P, answers.shape[-1])
             found[first : first + len(some), left : left + span.shape[1]] = answers
+            answered(span.numel())
     assert found is not None
     return found

@@ -1,7 +1,7 @@
 """What a teacher is: something that learns from labels and gives logits on any series."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -96,17 +96,37 @@ class Teacher(ABC):
 
     def as_module(self) -> nn.Module:
         """A module from series to logits, in eval mode, for pools, maps and metrics."""
-        return AnswerModule(self)
+        return AnswerModule(self.logits)
+
+    def training_modules(self, rows: int) -> Sequence[tuple[Tensor, nn.Module]]:
+        """Who answers the training series and their perturbed copies.
+
+        Args:
+            rows: number of training series N.
+
+        Returns:
+            Rows of the training part, int64 on the CPU, and the module that answers them; every row once.
+            Here the teacher itself answers them all; a cross-fitted one has a module for each fold.
+        """
+        return [(torch.arange(rows), self.as_module())]
+
+    def notes(self) -> list[str]:
+        """What is worth telling of its answers since this was last asked, a line each."""
+        return []
 
 
 class AnswerModule(nn.Module):
-    """A teacher that is no network, behind the interface of one: no parameters, no gradients."""
+    """Answers of what is no network, behind the interface of one: no parameters, no gradients.
 
-    def __init__(self, teacher: Teacher) -> None:
+    Args:
+        answers: (x (B, C, T), lengths (B,) or None) to logits (B, K).
+    """
+
+    def __init__(self, answers: Callable[[Tensor, Tensor | None], Tensor]) -> None:
         super().__init__()
-        self._teacher = (teacher,)
+        self._answers = answers
         self.eval()
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, K) of series (B, C, T), without gradients."""
-        return self._teacher[0].logits(x.detach(), lengths)
+        return self._answers(x.detach(), lengths)
