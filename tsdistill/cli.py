@@ -21,6 +21,7 @@ commands:
   distill         distil a student (trains the teacher first if it is not there)
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
+  predict         answer on new series with a stored student
   report          write tables from all stored runs
   runs            list stored runs, show one in full, or compare two
   clean           list, and on request remove, what is stored but no longer reachable
@@ -32,6 +33,7 @@ examples:
   tsdistill distill -m method=none,kd,tsd seed=1,24,300 dataset.name=GunPoint,ItalyPowerDemand
   tsdistill distill experiment=demo
   tsdistill report
+  tsdistill predict input=new.csv dataset=GunPoint method=tsd
 
 flags of every command (Hydra's): -m sweeps over comma-separated values, --cfg job prints the composed
 settings, --help lists groups and settings, --config-dir adds a folder of your own configs.
@@ -153,7 +155,7 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 
 TEXTS = (
     *("out", "data_root", "where", "id", "sort", "input", "reference"),
-    *("name", "collection", "download"),
+    *("name", "collection", "download", "run", "to"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
@@ -214,7 +216,10 @@ VALUED_FLAGS = (
 COMPOSING = ("train-teacher", "distill")
 """Commands that compose an experiment; the others read what these stored."""
 
-COMMANDS = ("train-teacher", "distill", "evaluate", "explain", "report", "runs", "clean", "datasets")
+COMMANDS = (
+    *("train-teacher", "distill", "evaluate", "explain", "predict"),
+    *("report", "runs", "clean", "datasets"),
+)
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 
 

@@ -34,6 +34,16 @@ def prefixed(text: str) -> Iterator[None]:
         _prefix = before
 
 
+@contextmanager
+def said_on_stderr() -> Iterator[None]:
+    """Send what is said in the meantime to standard error: standard output belongs to a program's data."""
+    before, console.stderr = console.stderr, True
+    try:
+        yield
+    finally:
+        console.stderr = before
+
+
 def say(text: str) -> None:
     """Print one line as it is."""
     console.print(escape(_prefix + text))

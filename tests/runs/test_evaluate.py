@@ -444,7 +444,7 @@ def test_a_restored_student_answers_as_it_did(trained: Path, scene: Scene) -> No
     for result in iter_results(trained):
         record = read_run(trained, result["dataset"], result["id"])
         assert record is not None
-        student = restore_student(scene, record)
+        student = restore_student(scene.job, record)
         with torch.no_grad():
             answers = student(torch.from_numpy(scene.test.x))
         torch.testing.assert_close(answers, record.logits["test"], rtol=1e-4, atol=1e-5)

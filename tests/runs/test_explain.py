@@ -14,8 +14,9 @@ from torch import nn
 
 from tsdistill.cli import run
 from tsdistill.config.schema import ExplainConf, HardwareConf, OnlyConf
+from tsdistill.data.load import load_preparation
 from tsdistill.data.types import Part
-from tsdistill.data.unlabelled import read_unlabelled
+from tsdistill.data.unlabelled import Columns, read_unlabelled
 from tsdistill.errors import TsdistillError
 from tsdistill.report.figures.strips import Column, Strip, draw_strips
 from tsdistill.report.figures.style import save, style
@@ -225,7 +226,9 @@ def test_no_series_is_shown_twice_and_a_kind_without_any_is_left_out() -> None:
 def own(tmp_path: Path, text: str, scene: Scene, **conf: Any) -> Part:
     path = tmp_path / "own.csv"
     path.write_text(text)
-    return read_unlabelled(path, scene.job.dataset, {**scene.dataset_conf, **conf}, None, tmp_path)
+    settings = {**scene.dataset_conf, **conf}
+    raw = read_unlabelled(str(path), Columns.of(settings), scene.job.dataset.length)
+    return load_preparation(settings, None, tmp_path)(raw, "own.csv")[0]
 
 
 def line(values: Any, mark: str = ",") -> str:
@@ -286,9 +289,11 @@ def test_broken_files_are_refused(text: str, told: str, out: Path, tmp_path: Pat
 def test_series_that_cannot_have_the_dataset_s_length_or_channels_are_refused(
     out: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TsdistillError, match="its series have 5 steps, where the model knows 24"):
+    with pytest.raises(TsdistillError, match=r"series 1 has 5 steps; .* the student takes at least 24"):
         own(tmp_path, line(range(5)), scene_of(out, "Planted_shapelet"), lengths="truncate")
-    with pytest.raises(TsdistillError, match="Many has 3 channels; such files hold one only"):
+    with pytest.raises(
+        TsdistillError, match="its series have 1 channel; the student was trained on 3 channels"
+    ):
         own(tmp_path, line(range(24)), scene_of(out, "Many"))
 
 

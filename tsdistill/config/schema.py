@@ -357,6 +357,47 @@ class ExplainConf(RestoreConf):
 
 
 @dataclass
+class StudentChoiceConf(BaseConf):
+    """What every command takes that works with one stored student.
+
+    ``run`` is a run's id, or its first digits; without it the best on validation of those that match.
+    ``references`` is the number of training series that explanations take windows from.
+    """
+
+    run: str | None = None
+    where: str | None = None
+    only: OnlyConf = field(default_factory=OnlyConf)
+    data_root: str | None = None
+    references: int = 8
+    allow_code: bool = False
+
+
+class Answers(Enum):
+    """How ``tsdistill predict`` writes its answers."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+    npz = "npz"
+
+
+@dataclass
+class PredictConf(StudentChoiceConf):
+    """``tsdistill predict``.
+
+    ``input`` is a file, or ``-`` for standard input; ``to`` the file to write, null for standard output.
+    ``format`` is told by the ending of ``to`` if it is null. ``labelled`` says whether the first value of a
+    row without a header is a label. ``explain`` adds the saliency of each series, by ``window``.
+    """
+
+    input: str | None = None
+    to: str | None = None
+    format: Answers | None = None
+    labelled: bool | None = None
+    explain: bool = False
+    window: float = 0.1
+
+
+@dataclass
 class DatasetsConf(BaseConf):
     """``tsdistill datasets``: list sets or a ``collection``, show one by ``name``, or ``download``."""
 
@@ -372,6 +413,7 @@ COMMANDS = {
     "report": ReportConf,
     "evaluate": EvaluateConf,
     "explain": ExplainConf,
+    "predict": PredictConf,
     "runs": RunsConf,
     "clean": CleanConf,
     "datasets": DatasetsConf,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill.data.parsed import read_cached
+from tsdistill.data.prepare import Preparation
 from tsdistill.data.preprocess import Preprocessing, preprocess
 from tsdistill.data.raw import FileReader, RawDataset, Reader
 from tsdistill.data.types import TimeSeriesDataset
@@ -32,6 +33,18 @@ def load_dataset(conf: Mapping[str, Any], data_root: Path | None, cache: Path) -
     check_root(data_root)
     raw = read_raw(conf, data_root, cache)
     return preprocess(raw, Preprocessing(**{key: conf[key] for key in COMMON_KEYS if key in conf}))
+
+
+def load_preparation(conf: Mapping[str, Any], data_root: Path | None, cache: Path) -> Preparation:
+    """Find what ``load_dataset`` does to the series of a dataset, so that it can be done to others.
+
+    Args:
+        conf: as for ``load_dataset``.
+        data_root: root of the user's local data, or None.
+        cache: folder for downloads and parsed sets.
+    """
+    raw = read_raw(conf, data_root, cache)
+    return Preparation.of(raw, Preprocessing(**{key: conf[key] for key in COMMON_KEYS if key in conf}))
 
 
 def check_root(data_root: Path | None) -> None:

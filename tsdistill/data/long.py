@@ -39,9 +39,9 @@ class LongReader(OwnFiles):
     value: str = "value"
     label: str = "label"
 
-    def read_part(self, path: Path) -> RawPart:
-        """Read one table."""
-        frame = self._read_frame(path)
+    def read_part(self, path: Path, is_parquet: bool | None = None) -> RawPart:
+        """Read one table; whether it is in Parquet is told by the ending, unless it is said."""
+        frame = self._read_frame(path, path.suffix == ".parquet" if is_parquet is None else is_parquet)
         series, ids = _codes(frame[self.id].astype(str))
         channel, channels = (
             _codes(frame[self.channel].astype(str), in_order=True)
@@ -64,14 +64,14 @@ class LongReader(OwnFiles):
             raise TsdistillError(f"{path}: series {ids[n]!r} has no value at all")
         return RawPart(values, lengths, tuple(labels), tuple(channels) if self.channel else ())
 
-    def _read_frame(self, path: Path) -> "pd.DataFrame":
+    def _read_frame(self, path: Path, is_parquet: bool) -> "pd.DataFrame":
         """The table's columns that matter, as text or as Parquet has them."""
         import pandas as pd
 
         named = {"id": self.id, "time": self.time, "value": self.value, "label": self.label}
         if self.channel:
             named["channel"] = self.channel
-        if path.suffix == ".parquet":
+        if is_parquet:
             frame = read_parquet(path)
             self._check_columns(path, named, [str(column) for column in frame.columns])
         else:

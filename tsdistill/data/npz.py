@@ -25,18 +25,19 @@ class NpzReader(OwnFiles):
     def parse(self, sources: Sources) -> tuple[RawPart, RawPart]:
         """Parse the file or files."""
         if len(sources.files) == 1:
-            arrays = _load(sources.files[0])
+            arrays = load_arrays(sources.files[0])
             if "x_test" in arrays:
                 where = str(sources.files[0])
-                return _part(arrays, "", where), _part(arrays, "_test", where)
+                return part_of(arrays, "", where), part_of(arrays, "_test", where)
         return super().parse(sources)
 
     def read_part(self, path: Path) -> RawPart:
         """Read one file."""
-        return _part(_load(path), "", str(path))
+        return part_of(load_arrays(path), "", str(path))
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an ``.npz`` file, none of them pickled."""
     if not zipfile.is_zipfile(path):
         raise TsdistillError(f"{path}: not an .npz archive; save x and y together by numpy.savez")
     try:
@@ -50,7 +51,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         raise TsdistillError(f"{path}: {reason}") from None
 
 
-def _part(arrays: Mapping[str, NDArray[Any]], half: str, where: str) -> RawPart:
+def part_of(arrays: Mapping[str, NDArray[Any]], half: str, where: str) -> RawPart:
     """Check and wrap the arrays whose names end in ``half``."""
     for key in ("x", "y"):
         if key + half not in arrays:

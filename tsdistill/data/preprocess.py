@@ -52,7 +52,7 @@ class Preprocessing:
 
 
 @dataclass
-class _Series:
+class Series:
     """A part on its way: (N, C, T) values without gaps where ``lengths`` (N, C) reach."""
 
     values: Values
@@ -76,10 +76,10 @@ def preprocess(raw: RawDataset, how: Preprocessing) -> TimeSeriesDataset:
     classes, y_train, y_test = encode_labels(raw)
     notes = list(raw.notes)
     parts = {
-        "train": _Series(raw.train.values, raw.train.lengths),
-        "test": _Series(raw.test.values, raw.test.lengths),
+        "train": Series(raw.train.values, raw.train.lengths),
+        "test": Series(raw.test.values, raw.test.lengths),
     }
-    notes += _fill_gaps(parts, how.gaps, raw.name)
+    notes += fill_gaps(parts, how.gaps, raw.name)
     true_lengths, length_notes = _settle_lengths(parts, how)
     x_train, x_test = _scale(parts["train"].values, parts["test"].values, true_lengths, how.scaling)
     train = Part(x_train, y_train, true_lengths[0])
@@ -165,7 +165,7 @@ def _plain_number(label: str) -> str:
 # ---------------------------------------------------------------------------------------------- gaps
 
 
-def _fill_gaps(parts: dict[str, _Series], policy: Gaps, name: str) -> list[str]:
+def fill_gaps(parts: dict[str, Series], policy: Gaps, name: str) -> list[str]:
     """Fill gaps in place (on a copy); say how many series had some."""
     notes = []
     for part_name, part in parts.items():
@@ -214,7 +214,7 @@ def inside(lengths: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
 
 
 def _settle_lengths(
-    parts: dict[str, _Series], how: Preprocessing
+    parts: dict[str, Series], how: Preprocessing
 ) -> tuple[tuple[IntArray | None, IntArray | None], list[str]]:
     """Bring both parts to one length in place; return the true lengths under ``pad``, and notes."""
     train, test = parts["train"], parts["test"]
@@ -237,13 +237,13 @@ def _settle_lengths(
     if how.lengths == "resample":
         target = min(int(train.lengths.max()), limit)
         for part in parts.values():
-            part.values = _resample_each(part, np.full_like(part.lengths, target), target)
+            part.values = resample_each(part, np.full_like(part.lengths, target), target)
         return (None, None), notes
     width = min(longest, limit)
     true = []
     for part in parts.values():
         wanted = np.minimum(part.lengths, limit)
-        part.values = _resample_each(part, wanted, width)
+        part.values = resample_each(part, wanted, width)
         true.append(wanted.max(axis=1))
     return (true[0], true[1]), notes
 
@@ -281,7 +281,7 @@ def _blocks(x: Values) -> Iterator[slice]:
     return (slice(i, i + step) for i in range(0, len(x), step))
 
 
-def _resample_each(part: _Series, wanted: NDArray[np.int64], width: int) -> Values:
+def resample_each(part: Series, wanted: NDArray[np.int64], width: int) -> Values:
     """Resample every channel from its own length to ``wanted`` (N, C), zeros after it, to (N, C, width)."""
     out = np.zeros((*part.lengths.shape, width), dtype=part.values.dtype)
     pairs = np.stack([part.lengths, wanted], axis=-1).reshape(-1, 2)
@@ -299,13 +299,13 @@ def _scale(
 ) -> tuple[FloatArray, FloatArray]:
     """Scale both parts over their true steps; what has no spread becomes 0."""
     if policy == "none":
-        return _float32(train), _float32(test)
-    masks = [_true_steps(x, true) for x, true in zip((train, test), lengths, strict=True)]
-    moments = None if policy == "per_series" else _moments_of_all(train, masks[0])
-    return _standardise(train, masks[0], moments), _standardise(test, masks[1], moments)
+        return as_float32(train), as_float32(test)
+    masks = [true_steps(x, true) for x, true in zip((train, test), lengths, strict=True)]
+    moments = None if policy == "per_series" else moments_of_all(train, masks[0])
+    return standardise(train, masks[0], moments), standardise(test, masks[1], moments)
 
 
-def _true_steps(x: Values, lengths: IntArray | None) -> NDArray[np.bool_]:
+def true_steps(x: Values, lengths: IntArray | None) -> NDArray[np.bool_]:
     """(N, 1, T) mask of the steps that are not padding."""
     if lengths is None:
         return np.ones((len(x), 1, x.shape[2]), dtype=np.bool_)
@@ -313,11 +313,11 @@ def _true_steps(x: Values, lengths: IntArray | None) -> NDArray[np.bool_]:
     return mask
 
 
-_Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
+Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Mean and population deviation; the deviation is exactly 0 where all values are equal."""
 
 
-def _moments_of_each(x: Values, mask: NDArray[np.bool_]) -> _Moments:
+def _moments_of_each(x: Values, mask: NDArray[np.bool_]) -> Moments:
     """Moments of each channel of each series, (N, C, 1)."""
     where = np.broadcast_to(mask, x.shape)
     mean = x.mean(axis=2, keepdims=True, where=where, dtype=np.float64)
@@ -327,7 +327,7 @@ def _moments_of_each(x: Values, mask: NDArray[np.bool_]) -> _Moments:
     return mean, np.where(high > low, deviation, 0.0)
 
 
-def _moments_of_all(x: Values, mask: NDArray[np.bool_]) -> _Moments:
+def moments_of_all(x: Values, mask: NDArray[np.bool_]) -> Moments:
     """Moments of each channel over all series, (1, C, 1), from those of each."""
     steps = np.broadcast_to(mask.sum(axis=2, keepdims=True), (*x.shape[:2], 1))
     each = [_moments_of_each(x[rows], mask[rows]) for rows in _blocks(x)]
@@ -339,7 +339,7 @@ def _moments_of_all(x: Values, mask: NDArray[np.bool_]) -> _Moments:
     return mean, np.where(equal, 0.0, np.sqrt(variance))
 
 
-def _standardise(x: Values, mask: NDArray[np.bool_], moments: _Moments | None) -> FloatArray:
+def standardise(x: Values, mask: NDArray[np.bool_], moments: Moments | None) -> FloatArray:
     """Bring to mean 0 and deviation 1 by ``moments``, or each channel of each series by its own."""
     out = np.empty(x.shape, dtype=np.float32)
     for rows in _blocks(x):
@@ -349,7 +349,8 @@ def _standardise(x: Values, mask: NDArray[np.bool_], moments: _Moments | None) -
     return out
 
 
-def _float32(x: Values) -> FloatArray:
+def as_float32(x: Values) -> FloatArray:
+    """As contiguous float32; what is too large becomes infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(x, dtype=np.float32)
 

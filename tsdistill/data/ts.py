@@ -23,18 +23,19 @@ _COMMENTS = ("#", "%")
 
 @dataclass(frozen=True)
 class _Header:
-    """What a ``.ts`` header declares; None where it declares nothing."""
+    """What a ``.ts`` header declares; None, or no labels, where it declares nothing."""
 
     labels: frozenset[str]
     dimensions: int | None
     length: int | None
 
 
-def read_ts(path: Path) -> RawPart:
+def read_ts(path: Path, labelled: bool = True) -> RawPart:
     """Read a ``.ts`` file of a classification set.
 
     Args:
         path: the file.
+        labelled: the header must declare labels; otherwise it may, and a file without has "" for each.
 
     Returns:
         The part, float32; channels and series may differ in length.
@@ -46,7 +47,7 @@ def read_ts(path: Path) -> RawPart:
     series: list[Channels] = []
     labels: list[str] = []
     with text_lines(path) as lines:
-        header = _read_header(path, lines)
+        header = _read_header(path, lines, labelled)
         channels = header.dimensions
         for row, line in lines:
             if line.startswith(_COMMENTS):
@@ -64,7 +65,7 @@ def read_ts(path: Path) -> RawPart:
     return RawPart.ragged(series, labels)
 
 
-def _read_header(path: Path, lines: Iterator[tuple[int, str]]) -> _Header:
+def _read_header(path: Path, lines: Iterator[tuple[int, str]], labelled: bool) -> _Header:
     """Read the tags up to ``@data``."""
     tags: dict[str, list[str]] = {}
     for row, line in lines:
@@ -74,14 +75,14 @@ def _read_header(path: Path, lines: Iterator[tuple[int, str]]) -> _Header:
             raise TsdistillError(f"{path}, row {row}: a series before @data (is this a .ts file?)")
         tag, *words = line.split()
         if tag.lower() == "@data":
-            return _check_header(path, tags)
+            return _check_header(path, tags, labelled)
         tags[tag.lower()] = words
     if not tags:
         raise TsdistillError(f"{path}: the file is empty")
     raise TsdistillError(f"{path}: the header has no @data line")
 
 
-def _check_header(path: Path, tags: dict[str, list[str]]) -> _Header:
+def _check_header(path: Path, tags: dict[str, list[str]], labelled: bool) -> _Header:
     def flag(tag: str) -> str:
         return (tags.get(tag) or [""])[0].lower()
 
@@ -93,8 +94,8 @@ def _check_header(path: Path, tags: dict[str, list[str]]) -> _Header:
         raise TsdistillError(
             f"{path}: @timeStamps true is not supported; write the values without time stamps"
         )
-    words = tags.get("@classlabel", [])
-    if flag("@classlabel") != "true" or len(words) < 2:
+    words = tags.get("@classlabel", []) if flag("@classlabel") == "true" else []
+    if labelled and len(words) < 2:
         raise TsdistillError(f"{path}: the header has no '@classLabel true' with the labels after it")
     dimensions = 1 if flag("@univariate") == "true" else count("@dimensions") or count("@dimension")
     length = count("@serieslength") if flag("@equallength") == "true" else None
@@ -103,9 +104,9 @@ def _check_header(path: Path, tags: dict[str, list[str]]) -> _Header:
 
 def _read_row(line: str, header: _Header, where: str) -> tuple[Channels, str]:
     """One series: its channels and its label."""
-    *texts, label = line.split(":")
+    *texts, label = line.split(":") if header.labels else [*line.split(":"), ""]
     label = label.strip()
-    if not texts or label.casefold() not in header.labels:
+    if header.labels and (not texts or label.casefold() not in header.labels):
         raise TsdistillError(f"{where}: the label {label[:20]!r} is not among the header's (a cut row?)")
     one = _read_channels(texts, where)
     if not any(np.isfinite(channel).any() for channel in one):

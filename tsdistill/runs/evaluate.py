@@ -214,7 +214,7 @@ def _evaluate_run(conf: EvaluateConf, stage: _Stage, listed: Mapping[str, Any]) 
         missing = _missing(conf, {**record.result, "timing": record.timing}, stage.others)
         if not missing:  # another process was faster
             return
-        student = restore_student(stage.scene, record)
+        student = restore_student(stage.scene.job, record)
         result, timing = dict(record.result), dict(record.timing)
         ways = {
             MetricGroup.performance: lambda: _add_performance(result, record),

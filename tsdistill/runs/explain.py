@@ -13,7 +13,7 @@ from torch import nn
 from tsdistill.config.schema import ExplainConf
 from tsdistill.console import say
 from tsdistill.data.types import FloatArray, IntArray, Part
-from tsdistill.data.unlabelled import read_unlabelled
+from tsdistill.data.unlabelled import Columns, read_unlabelled
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.predict import predict
 from tsdistill.evaluation.reasoning import map_agreement
@@ -61,7 +61,7 @@ def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
     )
     models = {f"teacher {shown[0]['teacher']}": scene.model}
     for name, record in zip(_names(shown), records, strict=True):
-        models[name] = restore_student(scene, record)
+        models[name] = restore_student(scene.job, record)
     folder = out / "explain" / safe_name(scene.job.dataset.name) / _pair_folder(shown)
     if conf.input:
         path = Path(conf.input).expanduser()
@@ -208,10 +208,11 @@ def _explain_own(
 ) -> Path:
     """Strips of the user's own series, the first few of them, and the arrays of all."""
     job = scene.job
-    root = job.conf.data_root
-    part = read_unlabelled(
-        path, job.dataset, scene.dataset_conf, None if root is None else Path(root), job.out / "data"
+    part, notes = job.preparation(
+        read_unlabelled(str(path), Columns.of(scene.dataset_conf), job.dataset.length), f"input={path}"
     )
+    for note in notes:
+        say(f"{path.name}: {note}")
     sample = sample_of(job, scene.model, part, np.arange(len(part)), conf.window, conf.draws_seed)
     looks = _Looks.of(models, sample)
     shown = range(min(len(part), 3 * conf.samples))

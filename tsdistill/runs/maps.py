@@ -17,8 +17,8 @@ from tsdistill.evaluation.predict import predict
 from tsdistill.runs.restore import Scene
 from tsdistill.runs.session import Job
 from tsdistill.saliency.draws import Draws, References, draw_pool, resolve_window
+from tsdistill.saliency.maps import perturbation_map
 from tsdistill.saliency.measure import saliency_map, window_saliency
-from tsdistill.saliency.pools import pool_logits
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import made_once
 from tsdistill.store.teachers import (
@@ -145,17 +145,10 @@ def perturbation_maps(model: nn.Module, sample: Sample) -> FloatArray:
     Returns:
         (n, T) float32; (n, C, T) where the draws are by channel.
     """
-    clean = torch.from_numpy(predict(model, sample.part.x, sample.part.lengths)).double()
+    clean = torch.from_numpy(predict(model, sample.part.x, sample.part.lengths))
     part = TensorPart.of(sample.part, sample.references.x.device)
-    perturbed = pool_logits(model, part, sample.draws, sample.references, sample.window).double()
-    saliency = window_saliency(clean, perturbed, tau=1.0, form="summed")
-    n, C, T = sample.part.x.shape
-    layers = 1 if sample.draws.channels is None else C
-    maps = saliency_map(
-        sample.draws.starts.reshape(n * layers, -1), saliency.reshape(n * layers, -1), sample.window, T
-    )
-    shape = (n, T) if sample.draws.channels is None else (n, C, T)
-    found: FloatArray = maps.reshape(shape).float().numpy()
+    maps = perturbation_map(model, part, clean, sample.draws, sample.references, sample.window)
+    found: FloatArray = maps.float().numpy()
     return found
 
 

@@ -117,20 +117,43 @@ def restore_scene(
     Raises:
         TsdistillError: the teacher is gone, the data have changed, or the record names foreign code.
     """
-    conf, name = _config_of(record), record.result["dataset"]
+    conf, name = config_of(record), record.result["dataset"]
     if not allow_code:
-        for path, node in (
-            ("dataset", conf["dataset"]),
-            ("teacher.kind", conf["teacher"]["kind"]),
-            ("teacher.model", conf["teacher"]["model"]),
-            ("student.model", conf["student"]["model"]),
-        ):
-            refuse_foreign(node, path)
+        for key in ("kind", "model"):
+            refuse_foreign(conf["teacher"][key], f"teacher.{key}")
     teacher = read_teacher(out, name, record.result["teacher_id"])
     if teacher is None:
         raise TsdistillError(
             f"teacher {record.result['teacher_id']} of {name} is no longer stored; distil its students again"
         )
+    job = restore_job(out, record, data_root=data_root, hardware=hardware, allow_code=allow_code)
+    return Scene(job, conf["dataset"], teacher, restored_teacher(job, teacher).as_module())
+
+
+def restore_job(
+    out: Path,
+    record: RunRecord,
+    *,
+    data_root: str | None,
+    hardware: HardwareConf,
+    allow_code: bool,
+) -> Job:
+    """Load what a stored run was trained on, whether or not its teacher is still there.
+
+    Args:
+        out: the output folder.
+        record: the run's record.
+        data_root: root of the user's local data; None for the one that the run was trained with.
+        hardware: where it runs.
+        allow_code: build what the record names outside of this package too.
+
+    Raises:
+        TsdistillError: the data have changed, or the record names foreign code.
+    """
+    conf, name = config_of(record), record.result["dataset"]
+    if not allow_code:
+        refuse_foreign(conf["dataset"], "dataset")
+        refuse_foreign(conf["student"]["model"], "student.model")
     job = prepare(
         TeacherTaskConf(
             out=str(out),
@@ -147,9 +170,9 @@ def restore_scene(
             hardware=hardware,
         )
     )
-    if job.dataset.fingerprint != teacher.config["data"]:
+    if job.dataset.fingerprint != record.facts["data"]:
         raise TsdistillError(f"{name} has changed since this run was trained; distil it again")
-    return Scene(job, conf["dataset"], teacher, restored_teacher(job, teacher).as_module())
+    return job
 
 
 def _training(stored: Mapping[str, Any]) -> TrainingConf:
@@ -158,17 +181,17 @@ def _training(stored: Mapping[str, Any]) -> TrainingConf:
     return OmegaConf.to_object(merged)  # type: ignore[return-value]
 
 
-def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
+def restore_student(job: Job, record: RunRecord) -> nn.Module:
     """Build a stored student, with its weights, in eval mode; it must answer as it did.
 
     Raises:
         TsdistillError: weights that do not fit, or logits that are not the stored ones.
     """
-    conf = _config_of(record)
-    student = scene.job.build(conf["student"]["model"], "student.model")
+    conf = config_of(record)
+    student = job.build(conf["student"]["model"], "student.model")
     fit = record.result["training"].get("calibration")
     if fit and not fit["folded"]:
-        student = Calibrated(student, len(fit["bias"])).to(scene.job.device)
+        student = Calibrated(student, len(fit["bias"])).to(job.device)
     try:
         student.load_state_dict(record.weights)
     except RuntimeError as error:
@@ -178,7 +201,8 @@ def restore_student(scene: Scene, record: RunRecord) -> nn.Module:
         ) from error
     student.eval().requires_grad_(False)
     stored = record.logits["test"].numpy()
-    answers = predict(student, scene.test.x, scene.test.lengths)
+    test = job.dataset.test
+    answers = predict(student, test.x, test.lengths)
     near = np.allclose(answers, stored, rtol=0, atol=TOLERANCE * (1 + np.abs(stored).max(initial=0)))
     if conf["hardware"]["precision"] == "fp32" and np.isfinite(stored).all() and not near:
         raise TsdistillError(
@@ -200,7 +224,7 @@ def read_whole(out: Path, result: Mapping[str, Any]) -> RunRecord:
     return record
 
 
-def _config_of(record: RunRecord) -> dict[str, Any]:
+def config_of(record: RunRecord) -> dict[str, Any]:
     """The config that a record was made with, as plain data.
 
     Raises:

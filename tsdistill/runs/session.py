@@ -14,7 +14,8 @@ from tsdistill.config.code import remember_in
 from tsdistill.config.schema import TeacherTaskConf, TrainingConf
 from tsdistill.config.targets import check_target
 from tsdistill.console import epochs_shown, say
-from tsdistill.data.load import COMMON_KEYS, load_dataset
+from tsdistill.data.load import COMMON_KEYS, load_dataset, load_preparation
+from tsdistill.data.prepare import Preparation
 from tsdistill.data.split import stratified_split
 from tsdistill.data.tensors import TensorPart
 from tsdistill.data.types import TimeSeriesDataset
@@ -50,6 +51,12 @@ class Job:
     def validated(self) -> bool:
         """Whether there is a validation part."""
         return "validation" in self.parts
+
+    @property
+    def preparation(self) -> Preparation:
+        """What the dataset's series went through, for other series."""
+        root = None if self.conf.data_root is None else Path(self.conf.data_root)
+        return load_preparation(self.conf.dataset, root, self.out / "data")
 
     def build(self, conf: Mapping[str, Any], path: str) -> nn.Module:
         """Build a model for this dataset, on the device.

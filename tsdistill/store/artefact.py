@@ -238,8 +238,15 @@ def set_aside(folder: Path, problem: str) -> None:
         _log.warning("%s is damaged (%s); set aside as %s", folder, problem, aside.name)
 
 
-def write_atomically(path: Path, text: str) -> None:
+@contextmanager
+def replaced_whole(path: Path) -> Iterator[Path]:
     """Write one file whole or not at all, in the place of one that is there.
+
+    Args:
+        path: where the file goes; its folder is made.
+
+    Yields:
+        The temporary file beside it that the body writes.
 
     Raises:
         TsdistillError: it can't be written.
@@ -247,15 +254,20 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text as ``replaced_whole`` does."""
+    with replaced_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def discard(folder: Path) -> None:
