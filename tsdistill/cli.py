@@ -152,7 +152,7 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 
 
 TEXTS = (
-    *("out", "data_root", "where", "id", "sort", "input", "reference"),
+    *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again"),
     *("name", "collection", "download"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""

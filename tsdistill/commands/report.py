@@ -28,8 +28,8 @@ def run(composed: Any) -> None:
         decimals=conf.decimals,
         figures=conf.figures,
     )
-    to = None if conf.to is None else Path(conf.to).expanduser()
-    write_report(folders(conf.out), options, console, to=to)
+    to, again = (None if name is None else Path(name).expanduser() for name in (conf.to, conf.again))
+    write_report(folders(conf.out), options, console, to=to, again=again)
 
 
 def folders(out: str) -> list[Path]:

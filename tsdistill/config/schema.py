@@ -294,6 +294,7 @@ class ReportConf(BaseConf):
     ``report`` below ``out``, and a folder of its own below that for a filtered report). Each ``metric`` has
     tables and figures of its own, and the first decides among trials; ``columns`` are those of the summary
     (null: the driving metrics and the usual six). ``labels`` has what is shown instead of a stored name.
+    ``again`` is the folder of a report that is made again from the same records and settings.
     """
 
     where: str | None = None
@@ -308,6 +309,7 @@ class ReportConf(BaseConf):
     decimals: int = 3
     figures: bool = True
     to: str | None = None
+    again: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
 
 

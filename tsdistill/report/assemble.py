@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.report.aggregate import TEACHERS, by_dataset, over_datasets
 from tsdistill.report.environments import mixed_environments
+from tsdistill.report.made import Digests, check_unchanged
 from tsdistill.report.metrics import PRIMARY, metric_of
 from tsdistill.report.options import Options
 from tsdistill.report.order import natural
@@ -79,16 +80,27 @@ class Report:
         return self.options.filters if where is None else {**self.options.filters, "where": where}
 
 
-def assemble(outs: Sequence[Path], options: Options) -> Report:
+def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None) -> Report:
     """Read the records under some folders and work out everything that a report shows.
 
+    Args:
+        outs: the folders.
+        options: what was asked for.
+        only: the records of an earlier report, to be made again from them; None for all.
+
     Raises:
-        TsdistillError: no records, an option that names nothing, or no finished run at all.
+        TsdistillError: no records, an option that names nothing, no finished run at all, or a record of the
+            earlier report that is gone or has changed.
     """
     if options.select not in LABELS:
         raise TsdistillError(f"select={options.select}: choose from " + ", ".join(LABELS))
     stored = read_records(outs)
-    runs = frame_of_runs(kept_records(stored, options.filters, options.where), options.tune)
+    kept = kept_records(stored, options.filters, options.where)
+    if only is not None:
+        kept = [record for record in kept if (record["dataset"], record["id"]) in only]
+    runs = frame_of_runs(kept, options.tune)
+    if only is not None:
+        check_unchanged(runs, only)
     if not (runs["status"] == "ok").any():
         said = runs["error"].iloc[0]
         raise TsdistillError(f"all {len(runs)} stored runs failed, nothing to report; the first said: {said}")

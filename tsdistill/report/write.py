@@ -50,6 +50,7 @@ def write_report(
     console: "Console | None" = None,
     *,
     to: Path | None = None,
+    again: Path | None = None,
 ) -> ReportResult:
     """Gather all stored runs, choose trials, and write and print tables, statistics and figures.
 
@@ -62,30 +63,37 @@ def write_report(
         console: where to print; nothing is printed without one.
         to: the folder to write into; None for ``out/report`` (``out/report_test`` for ``select="test"``), or,
             where the options leave runs out, a folder below it that is named after the filters.
+        again: the folder of an earlier report: the same records and options are used, in place of ``outs``
+            and ``options``, and the files are the same; ``to`` defaults to this folder.
 
     Returns:
         What was written.
 
     Raises:
-        TsdistillError: no records, an option that names nothing, no finished run at all, or several folders
-            and no ``to``.
+        TsdistillError: no records, an option that names nothing, no finished run at all, several folders
+            and no ``to``, or a record of the report made again that is gone or has changed.
     """
     from tsdistill.report.assemble import assemble
     from tsdistill.report.figures.draw import draw_all
     from tsdistill.report.html import to_html
+    from tsdistill.report.made import FILE, made_from, read_made
     from tsdistill.report.options import Options
 
     outs = [outs] if isinstance(outs, Path) else list(outs)
     options = options or Options()
+    earlier = read_made(again) if again is not None else None
+    if earlier is not None:
+        outs, options, to = earlier.outs, earlier.options, to or again
     if to is None and len(outs) > 1:
         raise TsdistillError("a report of several folders needs one of its own: name it with to=FOLDER")
-    report = assemble(outs, options)
+    report = assemble(outs, options, earlier.digests if earlier else None)
     full = outs[0] / ("report" if options.select == "validation" else "report_test")
     folder = to or (full / folder_name(report.filters) if report.filters else full)
     kept = not options.figures and (folder / "figures").is_dir()
     with _written_whole(folder, keep_figures=kept) as new:
         notes = [*_write_frames(new, report), *([KEPT_FIGURES] if kept else [])]
         _write_texts(new, report)
+        (new / FILE).write_text(made_from(outs, options, report.runs), encoding="utf-8")
         drawn = draw_all(report, new / "figures") if options.figures else []
         (new / "report.html").write_text(
             to_html(report, drawn, KEPT_FIGURES if kept else ""), encoding="utf-8"
