@@ -154,10 +154,14 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 
 
 TEXTS = (
-    *("out", "data_root", "where", "id", "sort", "input", "reference"),
-    *("name", "collection", "download", "run", "to"),
+    *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again"),
+    *("name", "collection", "download", "run"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
+
+
+LISTS = ("metric", "order", "columns")
+"""Settings of commands that read: lists, which may be written without brackets."""
 
 
 def _is_plain_path(word: str) -> bool:
@@ -175,8 +179,12 @@ def _as_text(word: str) -> str:
     name, equals, value = word.partition("=")
     if name == "out" and equals and not value:
         raise TsdistillError("out is empty; name a folder")
-    if not equals or name not in TEXTS or value == "null" or value[:1] in ("'", '"'):
+    if name.startswith("labels.") and equals:
+        name = f"++{name}"  # to Hydra, a key that is not there yet
+    elif not equals or name not in TEXTS:
         return word
+    if value == "null" or value[:1] in ("'", '"'):
+        return f"{name}={value}"
     if value.startswith("~/"):
         value = str(Path(value).expanduser())
     from hydra.core.override_parser.types import Quote, QuotedString
@@ -185,9 +193,16 @@ def _as_text(word: str) -> str:
 
 
 def _restriction(word: str) -> str:
-    """``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice."""
+    """Write lists out for Hydra, which would sweep over ``metric=accuracy,kl``.
+
+    ``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice.
+    """
     name, equals, value = word.partition("=")
-    if not equals or name not in ("dataset", "method", "teacher", "student"):
+    if not equals or value == "null":
+        return word
+    if name in LISTS:
+        return word if value.startswith("[") else f"{name}=[{value}]"
+    if name not in ("dataset", "method", "teacher", "student"):
         return word
     return f"only.{name}=[{value.strip('[]')}]"
 

@@ -100,5 +100,10 @@ def failure() -> Callable[..., Record]:
 
 
 @pytest.fixture
+def stored_in() -> Callable[[Path, list[Record]], Path]:
+    return store
+
+
+@pytest.fixture
 def stored(tmp_path: Path) -> Callable[[list[Record]], Path]:
     return lambda records: store(tmp_path, records)

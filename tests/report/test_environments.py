@@ -3,6 +3,7 @@
 import json
 
 from tsdistill.report.environments import mixed_environments, read_environment
+from tsdistill.report.options import Options
 from tsdistill.report.write import write_report
 from tsdistill.store.records import run_folder
 
@@ -40,7 +41,7 @@ def test_it_stands_under_the_tables(tmp_path):
         folder = run_folder(tmp_path, record["dataset"], record["id"])
         capability = "AVX512" if record["seed"] == 2 else "AVX2"
         (folder / "environment.json").write_text(json.dumps({"cpu_capability": capability}))
-    write_report(tmp_path, figures=False)
+    write_report(tmp_path, Options(figures=False))
     told = (tmp_path / "report" / "report.md").read_text()
     assert "cpu\\_capability (AVX2: 2, AVX512: 2)" in told or "cpu_capability (AVX2: 2, AVX512: 2)" in told
 

@@ -22,6 +22,7 @@ from tsdistill.report.figures.looks import (
 from tsdistill.report.figures.style import save, style, wrapped
 from tsdistill.report.figures.training import learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
+from tsdistill.report.options import Options
 from tsdistill.report.statistics import compare_methods
 from tsdistill.store.records import run_folder
 
@@ -119,7 +120,7 @@ def report(record, tmp_path):
     for method in ("none", "tsd"):
         for seed in (1, 2):
             _stored_run(tmp_path, record, method, seed)
-    return assemble(tmp_path, "validation", {}, None)
+    return assemble([tmp_path], Options())
 
 
 def test_curves_have_a_panel_a_method_and_a_line_a_seed_and_part(report):
@@ -166,10 +167,10 @@ def _sized(record, stored, sizes):
             run = record(dataset, method, student=student)
             run["cost"] = {"parameters": parameters, "teacher_parameters": 1202}
             runs.append(run)
-    report = assemble(stored(runs), "validation", {}, None)
+    report = assemble([stored(runs)], Options())
     palette = looks(list(report.means["variant"]))
     with style():
-        figure = against_parameters(report.rows, report.means, "fcn", palette, "title")
+        figure = against_parameters(report.rows, report.means, "fcn", palette, report.view, "title")
         figure.draw_without_rendering()
     axes = figure.axes[0]
     lines = [list(map(float, line.get_xdata())) for line in axes.get_lines() if line.get_marker() != "None"]
@@ -282,6 +283,19 @@ def test_a_method_looks_the_same_in_every_report():
     assert len(set(every)) == len(every)
     settings = looks([f"tsd [method.lam={at}]" for at in range(30)])
     assert len({(look.marker, look.line) for look in settings.values()}) == 31
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["none", "kd", "tsd", "tsd_kd", "fitnets", "mine", "yours", "theirs"],
+        [f"mine{at}" for at in range(8)],
+        ["none", "kd", *(f"tsd [method.lam={at}]" for at in range(6))],
+    ],
+)
+def test_eight_methods_are_told_apart_without_colour(names):
+    grey = [(look.marker, look.line) for look in looks(names).values()]
+    assert len(set(grey)) == len(grey) == 9
 
 
 def test_a_part_of_the_loss_has_the_same_colour_in_every_report():

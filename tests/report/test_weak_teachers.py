@@ -3,6 +3,7 @@
 import pytest
 
 from tsdistill.evaluation.worth import is_ahead
+from tsdistill.report.options import Options
 from tsdistill.report.write import write_report
 from tsdistill.runs.worth import weak_teacher_note
 
@@ -31,14 +32,14 @@ def runs_of(dataset: str, teacher_ap: float):
 
 def test_the_report_names_the_data_sets(tmp_path):
     store(tmp_path, [*runs_of("Weak", 0.79), *runs_of("Strong", 0.81), make_record("Unknown", "none")])
-    write_report(tmp_path, figures=False)
+    write_report(tmp_path, Options(figures=False))
     told = (tmp_path / "report" / "report.md").read_text()
     assert "no higher than the plain student's on 1 of 2 data sets (Weak)" in told
 
 
 def test_without_plain_students_the_report_says_nothing(tmp_path):
     store(tmp_path, [run for run in runs_of("Weak", 0.1) if run["method"] != "none"])
-    write_report(tmp_path, figures=False)
+    write_report(tmp_path, Options(figures=False))
     assert "On validation" not in (tmp_path / "report" / "report.md").read_text()
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
 from tsdistill.report.frame import as_csv
+from tsdistill.report.options import Options
 from tsdistill.report.render import to_latex
 from tsdistill.report.tables import MARKS, Cell, Table
 from tsdistill.report.write import folder_name
@@ -36,12 +37,12 @@ def sweep(record, failure, stored):
 
 def _printed(out, **options):
     console = Console(file=io.StringIO(), width=100)
-    write_report(out, console=console, **{"figures": False} | options)
+    write_report(out, Options(**({"figures": False} | options)), console=console)
     return console.file.getvalue()
 
 
 def test_means_and_deviations_by_hand(sweep):
-    folder = write_report(sweep(), figures=False).folder
+    folder = write_report(sweep(), Options(figures=False)).folder
     table = pd.read_csv(folder / "table.csv").set_index(["dataset", "variant"])
     assert table.loc[("CBF", "none"), "average_precision"] == pytest.approx(0.52)
     assert table.loc[("CBF", "none"), "average_precision_std"] == pytest.approx(0.01)
@@ -96,7 +97,7 @@ def test_the_same_records_give_the_same_bytes(sweep):
 
 
 def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
-    folder = write_report(sweep("a|b_<i>&$%"), figures=False).folder
+    folder = write_report(sweep("a|b_<i>&$%"), Options(figures=False)).folder
     markdown = (folder / "report.md").read_text()
     assert "a\\|b\\_&lt;i&gt;&amp;$%" in markdown
     assert "**0.820** ± 0.010" in markdown
@@ -127,7 +128,7 @@ def test_the_reseeded_teacher_is_a_yardstick_and_no_competitor(record, stored):
 
 
 def _summary(out, **options):
-    folder = write_report(out, figures=False, **options).folder
+    folder = write_report(out, Options(figures=False, **options)).folder
     return pd.read_csv(folder / "summary.csv").set_index("variant")["average_precision"].drop("teacher")
 
 
@@ -180,7 +181,7 @@ def test_incomplete_and_collapsed_means_take_no_place_and_are_marked(record, sto
     runs = [record(name, method, ap=score) for name in ("A", "B") for method, score in scores.items()]
     runs += [record("A", "tsd_kd", ap=0.9)]
     runs += [record(name, "fitnets", ap=0.95) | {"flags": ["collapsed"]} for name in ("A", "B")]
-    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    text = (write_report(stored(runs), Options(figures=False)).folder / "report.md").read_text()
     summary = text.split("### Mean over")[1].split("###")[0]
     assert "| tsd\\_kd | 0.900§ |" in summary
     assert "| fitnets | 0.950° |" in summary
@@ -193,16 +194,16 @@ def test_incomplete_and_collapsed_means_take_no_place_and_are_marked(record, sto
 def test_a_mean_that_lacks_a_value_on_one_set_is_marked(record, stored):
     runs = [record(name, method) for name in ("A", "B") for method in ("kd", "tsd")]
     runs[0]["test"]["kl"] = None
-    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    text = (write_report(stored(runs), Options(figures=False)).folder / "report.md").read_text()
     assert "0.100§" in _line(text.split("### Mean over")[1], "| kd ")
 
 
 def test_ranks_say_which_data_sets_they_use(record, stored):
     runs = [record(name, method) for name in ("A", "B", "C") for method in ("kd", "tsd")]
-    told = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    told = (write_report(stored(runs), Options(figures=False)).folder / "report.md").read_text()
     assert "Ranks, means and tests use all 3 data sets." in told
     runs += [record(name, "none") for name in ("A", "B")]
-    told = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    told = (write_report(stored(runs), Options(figures=False)).folder / "report.md").read_text()
     assert (
         "use the 2 of 3 data sets on which every method in this table has a result: A, B. Not used: C."
         in told
@@ -212,13 +213,13 @@ def test_ranks_say_which_data_sets_they_use(record, stored):
 def test_a_pair_without_the_reference_is_reported_without_comparison(record, stored):
     runs = [record(name, method) for name in ("A", "B") for method in ("kd", "tsd")]
     runs += [record(name, method, student="gru") for name in ("A", "B") for method in ("kd", "none")]
-    folder = write_report(stored(runs), figures=False, reference="tsd").folder
+    folder = write_report(stored(runs), Options(figures=False, reference="tsd")).folder
     text = (folder / "report.md").read_text()
     assert "### AP over data sets, fcn → lstm" in text and "### AP over data sets, fcn → gru" not in text
     summary = text.split("### Mean over 2 data sets, fcn → gru")[1].split("###")[0]
     assert "Methods are not compared: no row here is named tsd." in summary
     with pytest.raises(TsdistillError, match="no row is named reference=tds: did you mean 'tsd'"):
-        write_report(folder.parent, reference="tds")
+        write_report(folder.parent, Options(reference="tds"))
 
 
 def test_rows_are_sorted_by_number(record, stored):
@@ -244,7 +245,7 @@ def test_pairs_are_sorted_by_size(record, stored):
 
 
 def test_training_times_stand_in_a_file_of_their_own(sweep):
-    folder = write_report(sweep(), figures=False).folder
+    folder = write_report(sweep(), Options(figures=False)).folder
     times = pd.read_csv(folder / "times.csv")
     assert set(times["train_seconds"]) == {1.5}
     assert set(times["ratio_to_none"]) == {1.0}
@@ -256,7 +257,7 @@ def test_training_times_stand_in_a_file_of_their_own(sweep):
 
 def test_further_metrics_and_costs_are_shown(record, stored):
     out = stored([record(negative_flips=0.125), record(seed=2, negative_flips=0.375)])
-    text = (write_report(out, figures=False).folder / "report.md").read_text()
+    text = (write_report(out, Options(figures=False)).folder / "report.md").read_text()
     assert "| negative flips | - | 0.250 ± 0.177 |" in text
     assert "| parameters | 265000 | 370 |" in text
 
@@ -278,7 +279,7 @@ def test_maps_have_tables_of_their_own_with_chance_beside_each_figure(record, st
         "occlusion_undefined": 0.0,
     }
     runs = [record(method="tsd") | {"reasoning": maps}, record(method="none")]
-    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    text = (write_report(stored(runs), Options(figures=False)).folder / "report.md").read_text()
     table = text.split("### Maps by perturbation saliency")[1].split("###")[0]
     assert "| method | Spearman | chance | insertion | chance | undefined |" in table
     assert "| teacher | - | - | 0.950 | 0.650 | - |" in table
@@ -290,13 +291,13 @@ def test_maps_have_tables_of_their_own_with_chance_beside_each_figure(record, st
 
 def test_a_run_that_diverged_does_not_widen_the_table(record, stored):
     runs = [record(method="kd", kl=50980303.2847), record(method="none")]
-    text = (write_report(stored(runs), figures=False).folder / "report.md").read_text()
+    text = (write_report(stored(runs), Options(figures=False)).folder / "report.md").read_text()
     assert "5.10e+07" in text and "50980303" not in text
 
 
 def test_parquet_holds_one_row_a_run(sweep):
     pytest.importorskip("pyarrow")
-    result = write_report(sweep(), figures=False)
+    result = write_report(sweep(), Options(figures=False))
     written = pd.read_parquet(result.folder / "runs.parquet")
     assert len(written) == result.runs + result.failed == 12
     assert written["chosen"].sum() == 11
@@ -305,13 +306,13 @@ def test_parquet_holds_one_row_a_run(sweep):
 
 def test_without_pyarrow_parquet_is_left_out_and_said_so(sweep, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    result = write_report(sweep(), figures=False)
+    result = write_report(sweep(), Options(figures=False))
     assert not (result.folder / "runs.parquet").exists()
     assert any("tsdistill[parquet]" in note for note in result.notes)
 
 
 def test_all_statistics_are_in_one_json_file(sweep):
-    folder = write_report(sweep(), figures=False, reference="none").folder
+    folder = write_report(sweep(), Options(figures=False, reference="none")).folder
     found = json.loads((folder / "statistics.json").read_text())
     assert found["selection"] == "one setting per method"
     first = found["statistics"][0]
@@ -340,7 +341,7 @@ def test_thousands_of_records_take_seconds(record, stored):
     ]
     out = stored(records)
     start = time.perf_counter()
-    assert write_report(out, figures=False).runs == len(records) == 1200
+    assert write_report(out, Options(figures=False)).runs == len(records) == 1200
     assert time.perf_counter() - start < 10
 
 
@@ -376,7 +377,7 @@ def test_a_full_disk_leaves_the_earlier_report_whole(sweep, monkeypatch):
 
 def test_runs_that_a_later_one_outdates_are_told(stored, record):
     out = stored([record(), record() | {"id": "edited"}, record(seed=2)])
-    text = (write_report(out, figures=False).folder / "report.md").read_text()
+    text = (write_report(out, Options(figures=False)).folder / "report.md").read_text()
     assert "Finished runs left out: 1. Later runs have the same settings" in text
 
 
@@ -388,7 +389,7 @@ def test_no_mean_mixes_runs_of_old_and_new_code_or_data(stored, record, change):
     for run in new:
         timing = run_folder(out, run["dataset"], run["id"]) / "timing.json"
         timing.write_text('{"train_seconds": 1.0, "finished": 10.0}')
-    folder = write_report(out, figures=False).folder
+    folder = write_report(out, Options(figures=False)).folder
     row = pd.read_csv(folder / "table.csv").set_index("variant").loc["kd"]
     assert (row["average_precision"], row["seeds"], row["outdated"], row["missing"]) == (0.8, 2, 3, 1)
     assert "Finished runs left out: 3." in (folder / "report.md").read_text()
@@ -406,14 +407,15 @@ def test_tables_alone_keep_earlier_figures_and_say_so(sweep):
 
 def test_a_filtered_report_leaves_the_full_one_alone(sweep, tmp_path):
     out = sweep()
-    full = write_report(out, figures=False).folder
+    full = write_report(out, Options(figures=False)).folder
     before = (full / "table.csv").read_bytes()
     text = _printed(out, filters={"method": "tsd, none", "dataset": ["CBF"]})
     folder = full / "dataset=CBF+method=none,tsd"
     assert (folder / "report.html").is_file() and (full / "table.csv").read_bytes() == before
     text = " ".join(text.split())  # lines break where the folder's length has them break
     assert f"written to {folder}" in text and "was not changed" in text
-    assert write_report(out, figures=False, where="seed=1", to=tmp_path / "mine").folder == tmp_path / "mine"
+    filtered = write_report(out, Options(figures=False, where="seed=1"), to=tmp_path / "mine")
+    assert filtered.folder == tmp_path / "mine"
 
 
 def test_names_of_folders_are_plain_and_differ():
@@ -434,7 +436,7 @@ def test_latex_has_minus_signs_powers_and_shrinks_to_the_column():
 
 
 def test_commands_in_the_protocol_are_code(sweep):
-    folder = write_report(sweep(), figures=False).folder
+    folder = write_report(sweep(), Options(figures=False)).folder
     assert "then `tsdistill evaluate`." in (folder / "report.md").read_text()
     page = (folder / "report.html").read_text()
     assert "then <code>tsdistill evaluate</code>." in page and "`" not in page.split("<script>")[0]

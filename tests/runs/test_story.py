@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from tsdistill.cli import run
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import register
-from tsdistill.report.records import load_runs
+from tsdistill.report.records import frame_of_runs, read_records
 from tsdistill.report.write import write_report
 from tsdistill.runs import story, sweep
 from tsdistill.runs.spec import RunSpec
@@ -450,7 +450,7 @@ def test_a_failed_run_of_a_sweep_is_noted_counted_and_the_rest_goes_on(tsdistill
     failures = list(iter_failures(Path("tsdistill-out")))
     assert [failure["error"] for failure in failures] == [line, line]
     assert {failure["seed"] for failure in failures} == {0, 1}
-    frame = load_runs(Path("tsdistill-out"), {})
+    frame = frame_of_runs(read_records([Path("tsdistill-out")]))
     assert frame["status"].value_counts().to_dict() == {"ok": 2, "failed": 2}
     written = write_report(Path("tsdistill-out"), figures=False)
     assert (written.runs, written.failed) == (2, 2)

@@ -6,20 +6,34 @@ from typing import Any
 
 def run(composed: Any) -> None:
     """Write the report of the stored runs that the settings name."""
+    from omegaconf import OmegaConf
+
     from tsdistill.config.resolve import check_composed
     from tsdistill.console import console
+    from tsdistill.report.options import Options
     from tsdistill.report.write import write_report
 
     check_composed(composed)
-    filters = {name: list(wanted) for name, wanted in composed.only.items() if wanted}
-    write_report(
-        Path(composed.out),
-        composed.select.value,
-        filters,
-        console,
-        reference=composed.reference,
-        where=composed.where,
-        tune=composed.tune.value,
-        to=None if composed.to is None else Path(composed.to).expanduser(),
-        figures=composed.figures,
+    conf: Any = OmegaConf.to_object(composed)
+    options = Options(
+        select=conf.select.value,
+        tune=conf.tune.value,
+        filters={name: wanted for name, wanted in vars(conf.only).items() if wanted},
+        where=conf.where,
+        reference=conf.reference,
+        metrics=tuple(conf.metric),
+        labels=conf.labels,
+        order=tuple(conf.order),
+        columns=tuple(conf.columns or ()),
+        decimals=conf.decimals,
+        figures=conf.figures,
     )
+    to, again = (None if name is None else Path(name).expanduser() for name in (conf.to, conf.again))
+    write_report(folders(conf.out), options, console, to=to, again=again)
+
+
+def folders(out: str) -> list[Path]:
+    """The folders that ``out=A,B`` names; a folder that has a comma in its name is one."""
+    if Path(out).is_dir():
+        return [Path(out)]
+    return [Path(name.strip()).expanduser() for name in out.split(",") if name.strip()]

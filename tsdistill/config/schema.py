@@ -293,8 +293,11 @@ class CleanConf(BaseConf):
 class ReportConf(BaseConf):
     """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none).
 
-    ``to`` is the folder to write into (null: ``report`` below ``out``, and a folder of its own below that for
-    a filtered report).
+    ``out`` may name several folders, with commas between them. ``to`` is the folder to write into (null:
+    ``report`` below ``out``, and a folder of its own below that for a filtered report). Each ``metric`` has
+    tables and figures of its own, and the first decides among trials; ``columns`` are those of the summary
+    (null: the driving metrics and the usual six). ``labels`` has what is shown instead of a stored name.
+    ``again`` is the folder of a report that is made again from the same records and settings.
     """
 
     where: str | None = None
@@ -302,8 +305,14 @@ class ReportConf(BaseConf):
     select: Selection = Selection.validation
     tune: Tune = Tune.equal
     reference: str | None = None
+    metric: list[str] = field(default_factory=lambda: ["average_precision"])
+    labels: dict[str, str] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    columns: list[str] | None = None
+    decimals: int = 3
     figures: bool = True
     to: str | None = None
+    again: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
 
 

@@ -1,8 +1,9 @@
 """Means and deviations: over seeds for each data set, then over data sets."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tsdistill.report.metrics import METRICS
 from tsdistill.report.order import natural
 from tsdistill.report.records import PAIR, ROW
 from tsdistill.report.selection import Selection
@@ -18,30 +19,12 @@ TEACHERS = (TEACHER, RESEEDED)
 """Rows that are no students: they take no part in comparisons."""
 
 
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is shown, and which end of it is good."""
-
-    title: str
-    higher_is_better: bool = True
-
-
-METRICS = {
-    "average_precision": Metric("AP"),
-    "auc_prc": Metric("AUC-PRC"),
-    "roc_auc": Metric("ROC-AUC"),
-    "accuracy": Metric("Accuracy"),
-    "agreement": Metric("Agreement"),
-    "kl": Metric("KL", higher_is_better=False),
-}
-"""The six metrics of the summary, the primary one first."""
-
-
-def by_dataset(selection: Selection) -> "pd.DataFrame":
+def by_dataset(selection: Selection, place: Callable[[str], int] = lambda variant: 0) -> "pd.DataFrame":
     """Mean and standard deviation over the seeds of each chosen trial.
 
     Args:
         selection: what ``select_trials`` chose.
+        place: where a row stands in the order asked for, see ``View.place``.
 
     Returns:
         One row for each data set, pair and variant, the rows of ``TEACHERS`` included. For
@@ -61,7 +44,7 @@ def by_dataset(selection: Selection) -> "pd.DataFrame":
     rows = rows.merge(gaps.rename("undefined"), left_on=ROW, right_index=True, how="left")
     rows["undefined"] = rows["undefined"].fillna(0).astype(int)
     teachers = [_teachers(selection.runs), *_reseeded(selection.runs)]
-    return in_order(pd.concat([*teachers, rows], ignore_index=True))
+    return in_order(pd.concat([*teachers, rows], ignore_index=True), place)
 
 
 def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
@@ -134,16 +117,17 @@ def cost_names(frame: "pd.DataFrame") -> list[str]:
     return [name for name in frame.columns if name.startswith("cost.") and "teacher" not in name]
 
 
-def in_order(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Sort by pair and data set, and methods with the teacher first, then the plain student, then by name."""
+def in_order(rows: "pd.DataFrame", place: Callable[[str], int]) -> "pd.DataFrame":
+    """Sort by pair and data set; methods by the order asked for, then teachers, the plain student, names."""
     first = rows["method"].map(lambda name: {TEACHER: 0, RESEEDED: 1, "none": 2}.get(name, 3))
-    ordered = rows.assign(_first=first).sort_values(
-        [*PAIR, "dataset", "_first", "method", "variant"],
+    asked = rows["variant"].map(place).where(~rows["method"].isin(TEACHERS), -1)
+    ordered = rows.assign(_asked=asked, _first=first).sort_values(
+        [*PAIR, "dataset", "_asked", "_first", "method", "variant"],
         ignore_index=True,
         kind="stable",
-        key=lambda column: column if column.name == "_first" else column.map(natural),
+        key=lambda column: column if column.name in ("_asked", "_first") else column.map(natural),
     )
-    return ordered.drop(columns="_first")
+    return ordered.drop(columns=["_asked", "_first"])
 
 
 def _mean_and_deviation(

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError, nearest
-from tsdistill.report.aggregate import METRICS, TEACHERS, by_dataset, over_datasets
+from tsdistill.report.aggregate import TEACHERS, by_dataset, over_datasets
 from tsdistill.report.environments import mixed_environments
+from tsdistill.report.made import Digests, check_unchanged
+from tsdistill.report.metrics import PRIMARY, metric_of
+from tsdistill.report.options import Options
 from tsdistill.report.order import natural
 from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
-from tsdistill.report.records import load_runs
+from tsdistill.report.records import frame_of_runs, kept_records, names_in, read_records
 from tsdistill.report.selection import Select, Selection, select_trials
-from tsdistill.report.settings import Pair, Tune
+from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
 from tsdistill.report.tables import (
     Table,
@@ -26,6 +29,7 @@ from tsdistill.report.tables import (
     statistics_table,
     summary_table,
 )
+from tsdistill.report.view import View, view_of
 from tsdistill.report.weak_teachers import weak_teachers
 
 if TYPE_CHECKING:
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
 LABELS: dict[Select, str] = {"validation": "selected on validation", "test": "selected on TEST"}
 ONE_SETTING = "one setting per method"
 NOT_SELECTED = "default settings, none selected"
-PRIMARY = next(iter(METRICS))
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ class Report:
     """A report's content.
 
     Attributes:
-        by: the part that settings were selected on, where any were selected.
+        options: what was asked for.
+        view: which metrics are shown, under which names, in what order.
+        decided: the metric that decided among settings, where any were selected.
         label: how settings were selected, in words; over all pairs.
         labels: the same for each pair; it stands in the titles of its tables and figures.
-        tune: when settings are selected.
-        filters: what the runs were narrowed to.
         runs: every run, failed ones included.
         selection: the chosen trials.
         rows: means over seeds.
@@ -57,11 +60,11 @@ class Report:
         failures: the failed runs.
     """
 
-    by: Select
+    options: Options
+    view: View
+    decided: str
     label: str
     labels: Mapping[Pair, str]
-    tune: Tune
-    filters: Mapping[str, str | Sequence[str]]
     runs: "pd.DataFrame"
     selection: Selection
     rows: "pd.DataFrame"
@@ -71,66 +74,84 @@ class Report:
     tables: Sequence[Table]
     failures: Table
 
+    @property
+    def filters(self) -> Mapping[str, str | Sequence[str]]:
+        """What the runs were narrowed to."""
+        where = self.options.where
+        return self.options.filters if where is None else {**self.options.filters, "where": where}
 
-def assemble(
-    out: Path,
-    select: Select,
-    filters: Mapping[str, str | Sequence[str]],
-    reference: str | None,
-    where: str | None = None,
-    tune: Tune = "equal",
-) -> Report:
-    """Read the records under ``out`` and work out everything that a report shows.
+
+def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None) -> Report:
+    """Read the records under some folders and work out everything that a report shows.
+
+    Args:
+        outs: the folders.
+        options: what was asked for.
+        only: the records of an earlier report, to be made again from them; None for all.
 
     Raises:
-        TsdistillError: no records, a filter or reference that names nothing, or no finished run at all.
+        TsdistillError: no records, an option that names nothing, no finished run at all, or a record of the
+            earlier report that is gone or has changed.
     """
-    if select not in LABELS:
-        raise TsdistillError(f"select={select}: choose from " + ", ".join(LABELS))
-    runs = load_runs(out, filters, where, tune)
+    if options.select not in LABELS:
+        raise TsdistillError(f"select={options.select}: choose from " + ", ".join(LABELS))
+    stored = read_records(outs)
+    kept = kept_records(stored, options.filters, options.where)
+    if only is not None:
+        kept = [record for record in kept if (record["dataset"], record["id"]) in only]
+    runs = frame_of_runs(kept, options.tune)
+    if only is not None:
+        check_unchanged(runs, only)
     if not (runs["status"] == "ok").any():
         said = runs["error"].iloc[0]
         raise TsdistillError(f"all {len(runs)} stored runs failed, nothing to report; the first said: {said}")
-    selection = select_trials(runs, select)
-    rows = by_dataset(selection)
+    view = view_of(options, runs, names_in(stored))
+    first = view.driving[0]
+    decided = first if f"{options.select}.{first}" in runs else PRIMARY
+    selection = select_trials(runs, options.select, decided)
+    rows = by_dataset(selection, view.place)
     means = over_datasets(rows, selection)
-    labels = {pair: _label(means, pair, select) for pair in pairs_of(rows)}
-    against = {pair: _reference(rows, pair, reference) for pair in labels}
-    _check_reference(reference, against, rows)
-    statistics = {pair: _statistics(rows, pair, found) if found else {} for pair, found in against.items()}
+    labels = {pair: _label(means, pair, options.select, view, decided) for pair in pairs_of(rows)}
+    against = {pair: _reference(rows, pair, options.reference) for pair in labels}
+    _check_reference(options.reference, against, rows)
+    statistics = {
+        pair: _statistics(rows, pair, found, view) if found else {} for pair, found in against.items()
+    }
     shown: list[Table] = []
     tables: list[Table] = []
     for pair, found in statistics.items():
-        for_terminal, for_files = _pair_tables(rows, means, pair, found, labels[pair])
+        for_terminal, for_files = _pair_tables(rows, means, pair, found, labels[pair], view)
         here = of_pair(selection.runs, pair)
         notes = [
-            *_settings_note(means, pair),
+            *_settings_note(means, pair, view),
             *weak_teachers(here),
             *mixed_environments(here["folder"]),
         ]
-        lacking = [] if against[pair] else [f"Methods are not compared: no row here is named {reference}."]
+        lacking = (
+            [] if against[pair] else [f"Methods are not compared: no row here is named {options.reference}."]
+        )
         shown += [_with_notes(for_terminal[0], [*notes, *lacking]), *for_terminal[1:]]
         tables += [_with_notes(for_files[0], [*notes, *lacking])]
         tables += [_with_notes(table, notes) for table in for_files[1:]]
     label = "; ".join(dict.fromkeys(labels.values()))
     return Report(
-        by=select,
+        options=options,
+        view=view,
+        decided=decided,
         label=label,
         labels=labels,
-        tune=tune,
-        filters=filters if where is None else {**filters, "where": where},
         runs=runs,
         selection=selection,
         rows=rows,
         means=means,
         statistics=statistics,
         shown=shown,
-        tables=[*tables, choices_table(rows, label)],
+        tables=[*tables, choices_table(rows, label, view)],
         failures=failures_table(runs),
     )
 
 
-def _label(means: "pd.DataFrame", pair: Pair, select: Select) -> str:
+def _label(means: "pd.DataFrame", pair: Pair, select: Select, view: View, decided: str) -> str:
     """How the settings behind a pair's tables were chosen, in a few words."""
     students = of_pair(means, pair)
     students = students[~students["method"].isin(TEACHERS)]
@@ -139,16 +160,17 @@ def _label(means: "pd.DataFrame", pair: Pair, select: Select) -> str:
     low, high = int(students["trials_min"].min()), int(students["trials_max"].max())
     if high == 1:
         return ONE_SETTING
-    return f"best of {high if low == high else f'{low} to {high}'} settings, {LABELS[select]}"
+    by = "" if decided == PRIMARY == view.driving[0] else f" by {view.title(decided)}"
+    return f"best of {high if low == high else f'{low} to {high}'} settings, {LABELS[select]}{by}"
 
 
-def _settings_note(means: "pd.DataFrame", pair: Pair) -> list[str]:
+def _settings_note(means: "pd.DataFrame", pair: Pair, view: View) -> list[str]:
     """What stands under a pair's tables where settings have rows of their own."""
     students = of_pair(means, pair)
     several = students[students["settings"] > 0].groupby("method")["settings"].max()
     if not len(several):
         return []
-    counts = ", ".join(f"{name} {count}" for name, count in several.items())
+    counts = ", ".join(f"{view.row(name)} {count}" for name, count in several.items())
     counts += ", every other method 1" if (~students["method"].isin(several.index)).any() else ""
     return [
         f"No setting was selected. Settings per method: {counts}. A plain method name stands for the default "
@@ -185,38 +207,57 @@ def _check_reference(named: str | None, found: Mapping[Pair, str | None], rows: 
     raise TsdistillError(f"no row is named reference={named}: {nearest(named, known)}")
 
 
-def _statistics(rows: "pd.DataFrame", pair: Pair, reference: str) -> dict[str, Statistics]:
+def _statistics(rows: "pd.DataFrame", pair: Pair, reference: str, view: View) -> dict[str, Statistics]:
     found = {}
-    for metric, shown in METRICS.items():
+    for metric in view.metrics:
         if metric not in rows:
             continue
         scores = scores_of(rows, pair, metric)
         if scores.shape[1] < 2:
             continue
-        each = compare_methods(scores, metric, reference, higher_is_better=shown.higher_is_better)
+        up = metric_of(metric).higher_is_better
+        each = compare_methods(scores, metric, reference, higher_is_better=up)
         if each is not None:
             found[metric] = each
     return found
 
 
 def _pair_tables(
-    rows: "pd.DataFrame", means: "pd.DataFrame", pair: Pair, found: Mapping[str, Statistics], label: str
+    rows: "pd.DataFrame",
+    means: "pd.DataFrame",
+    pair: Pair,
+    found: Mapping[str, Statistics],
+    label: str,
+    view: View,
 ) -> tuple[list[Table], list[Table]]:
-    here = of_pair(rows, pair)
+    """A pair's tables for the terminal and for the files, those of the driving metrics first."""
+    sets = of_pair(rows, pair)["dataset"].nunique()
     differing = {
         metric: [each.other for each in statistics.against_reference if each.p_holm < ALPHA]
         for metric, statistics in found.items()
     }
-    metrics = [
-        metric_table(rows, means, pair, metric, label, differing.get(metric, ()))
-        for metric in METRICS
+    metrics = {
+        metric: metric_table(rows, means, pair, metric, label, view, differing.get(metric, ()))
+        for metric in view.metrics
         if metric in rows
-    ]
-    summary = summary_table(means, pair, here["dataset"].nunique(), label, differing)
-    counts = counts_table(means, pair, label)
-    tests = [statistics_table(each, pair, label) for each in found.values() if len(each.datasets) > 1]
-    first, *others = metrics
-    maps = reasoning_tables(means, pair, here["dataset"].nunique(), label)
-    further = further_table(means, pair, label, metrics_of_maps(means))
-    for_files = [summary, first, *tests[:1], counts, *maps, *others, *tests[1:], further]
-    return [first, summary, counts, *tests[:1]], for_files
+    }
+    tests = {
+        metric: statistics_table(each, pair, label, view)
+        for metric, each in found.items()
+        if len(each.datasets) > 1
+    }
+    summary = summary_table(means, pair, sets, label, view, differing)
+    counts = counts_table(means, pair, label, view)
+    driving = [_sorted_out(each, view.driving) for each in (metrics, tests)]
+    (first, others), (first_tests, other_tests) = driving
+    maps = reasoning_tables(means, pair, sets, label, view)
+    further = further_table(means, pair, label, view, metrics_of_maps(means))
+    main = [table for metric in view.driving for each in (metrics, tests) if (table := each.get(metric))]
+    for_files = [summary, *main, counts, *maps, *others, *other_tests, further]
+    return [*first, summary, counts, *first_tests], for_files
+
+
+def _sorted_out(tables: Mapping[str, Table], driving: Sequence[str]) -> tuple[list[Table], list[Table]]:
+    """The tables of the driving metrics, and the rest."""
+    first = [tables[name] for name in driving if name in tables]
+    return first, [table for name, table in tables.items() if name not in driving]

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsdistill.report.aggregate import METRICS, RESEEDED
+from tsdistill.report.aggregate import RESEEDED
 from tsdistill.report.assemble import NOT_SELECTED, ONE_SETTING
 from tsdistill.report.environments import read_environment
 from tsdistill.report.tables import Cell, Table, plural
@@ -85,8 +85,8 @@ def _agreement(report: "Report") -> str:
 def _selection(report: "Report") -> str:
     """How settings were selected; pairs that differ in it are named."""
     told: dict[str, list[str]] = {}
-    for (teacher, student), label in report.labels.items():
-        told.setdefault(label, []).append(f"{teacher} → {student}")
+    for pair, label in report.labels.items():
+        told.setdefault(label, []).append(report.view.pair(pair))
     sentences = [
         _explained(label, report) + (f" ({', '.join(pairs)})" if len(told) > 1 else "") + "."
         for label, pairs in told.items()
@@ -98,12 +98,21 @@ def _explained(label: str, report: "Report") -> str:
     if label == ONE_SETTING:
         return "Each method has one setting, so none was selected"
     if label == NOT_SELECTED:
-        why = "tune=never was set" if report.tune == "never" else "Methods have unequal numbers of settings"
+        why = (
+            "tune=never was set"
+            if report.options.tune == "never"
+            else "Methods have unequal numbers of settings"
+        )
         return f"{why}, so none was selected: each method's default is shown, the other settings separately"
-    part = "the test part, which favours methods with many settings" if report.by == "test" else "validation"
+    part = (
+        "the test part, which favours methods with many settings"
+        if report.options.select == "test"
+        else "validation"
+    )
     return (
-        f"Settings: {label}. On each data set the setting with the highest mean AP over seeds on {part} was "
-        "selected; ties went to the lower negative log-likelihood, then to the default"
+        f"Settings: {label}. On each data set the setting with the best mean "
+        f"{report.view.title(report.decided)} over seeds on {part} was selected; ties went to the lower "
+        "negative log-likelihood, then to the default"
     )
 
 
@@ -124,25 +133,26 @@ def environments(report: "Report") -> Table:
 
 def chosen_runs(report: "Report") -> Table:
     """Each run that a figure in the tables is made of."""
-    names = ("dataset", "teacher", "student", "variant")
-    metrics = [name for name in METRICS if f"test.{name}" in report.selection.runs]
+    names, view = ("dataset", "teacher", "student"), report.view
+    metrics = [name for name in view.metrics if f"test.{name}" in report.selection.runs]
     rows = [
         [
-            *[Cell(text=str(run[name])) for name in names],
+            *[Cell(text=view.name(run[name])) for name in names],
+            Cell(text=view.row(run["variant"])),
             *[Cell(mean=run[name], digits=0) for name in ("trial", "seed")],
-            *[_metric(run[f"test.{name}"]) for name in metrics],
+            *[_metric(run[f"test.{name}"], view.decimals) for name in metrics],
             Cell(text=", ".join(run["flags"])),
             Cell(text=str(run["id"])),
         ]
         for run in report.selection.runs.to_dict("records")
     ]
-    titles = (METRICS[name].title for name in metrics)
+    titles = map(view.title, metrics)
     columns = ("data set", "teacher", "student", "method", "trial", "seed", *titles, "flags", "id")
     return Table("runs", f"Runs behind the tables, {report.label}", columns, rows)
 
 
-def _metric(value: float) -> Cell:
-    return Cell(mean=value) if value == value else Cell(text="undefined")
+def _metric(value: float, digits: int) -> Cell:
+    return Cell(mean=value, digits=digits) if value == value else Cell(text="undefined")
 
 
 def _text(value: object) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tsdistill.report.tables import Cell, Table, legend, mean_cell, of_pair, placed, plural, table_key
+from tsdistill.report.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,9 @@ def metrics_of_maps(means: "pd.DataFrame") -> set[str]:
     return {f"{way}_{name}" for way in ways_of(means) for name in names} | set(FACTS)
 
 
-def reasoning_tables(means: "pd.DataFrame", pair: tuple[str, str], sets: int, label: str) -> list[Table]:
+def reasoning_tables(
+    means: "pd.DataFrame", pair: tuple[str, str], sets: int, label: str, view: View
+) -> list[Table]:
     """One table for each way of making maps; none where ``tsdistill evaluate`` has not run.
 
     Args:
@@ -44,33 +47,36 @@ def reasoning_tables(means: "pd.DataFrame", pair: tuple[str, str], sets: int, la
         pair: teacher and student.
         sets: data sets of the pair.
         label: how trials were selected, shown in the title.
+        view: names.
     """
     means = of_pair(means, pair)
     measured = [way for way in ways_of(means) if means[f"{way}_spearman"].notna().any()]
-    return [_table(means, way, pair, sets, label) for way in measured]
+    return [_table(means, way, pair, sets, label, view) for way in measured]
 
 
-def _table(means: "pd.DataFrame", way: str, pair: tuple[str, str], sets: int, label: str) -> Table:
+def _table(
+    means: "pd.DataFrame", way: str, pair: tuple[str, str], sets: int, label: str, view: View
+) -> Table:
     there = [name for name in (*COLUMNS, *COUNTS) if f"{way}_{name}" in means.columns]
     there = [name for name in there if means[f"{way}_{name}"].notna().any()]
     means = means.dropna(how="all", subset=[f"{way}_{name}" for name in there])
     lines = means.to_dict("records")
-    heads, columns = ["method"], [[Cell(text=line["variant"]) for line in lines]]
+    heads, columns = ["method"], [[Cell(text=view.row(line["variant"])) for line in lines]]
     for name in there:
-        values = [mean_cell(line, f"{way}_{name}", sets, ()) for line in lines]
+        values = [mean_cell(line, f"{way}_{name}", sets) for line in lines]
         if name in COUNTS:
             heads.append(name)
             columns.append([replace(cell, std=None, digits=1) for cell in values])
             continue
         title, chance, ranked = COLUMNS[name]
-        by_chance = [mean_cell(line, f"{way}_{chance}", sets, ()) for line in lines]
+        by_chance = [mean_cell(line, f"{way}_{chance}", sets) for line in lines]
         heads += [title, "chance"]
         columns += [placed(values, higher_is_better=True) if ranked else values]
         columns += [[replace(cell, std=None) for cell in by_chance]]
     name = TITLES.get(way, way.replace("_", " "))
     return Table(
         key=table_key(f"maps-{way}", pair),
-        title=f"Maps by {name}, mean over {plural(sets, 'data set')}, {pair[0]} → {pair[1]}, {label}",
+        title=f"Maps by {name}, mean over {plural(sets, 'data set')}, {view.pair(pair)}, {label}",
         columns=tuple(heads),
         rows=[list(row) for row in zip(*columns, strict=True)],
         notes=(*_explained(heads, means), *legend([cell for column in columns for cell in column])),

@@ -38,18 +38,61 @@ _ON_TEST = ("noise", "reasoning")
 """Blocks that ``tsdistill evaluate`` adds; like ``test`` they are measured on the test part."""
 
 
-def load_runs(
-    out: Path,
-    filters: Mapping[str, str | Sequence[str]],
-    where: str | None = None,
-    tune: Tune = "equal",
-) -> "pd.DataFrame":
-    """Gather the run records under a folder.
+def read_records(outs: Sequence[Path]) -> list[Mapping[str, Any]]:
+    """Read the run records and failures under some folders.
 
     Args:
-        out: the folder that ``distill`` wrote into; it holds ``runs/``.
+        outs: folders that ``distill`` wrote into; each holds ``runs/``.
+
+    Returns:
+        Every record with its ``folder`` and ``out``; a run that lies in several folders once, from the first.
+
+    Raises:
+        TsdistillError: no record is stored in one of them.
+    """
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for out in outs:
+        stored = list(_stored(out))
+        if not stored:
+            raise TsdistillError(
+                f"no run records under {out}: run `tsdistill distill` first, or name its folder"
+            )
+        for record in stored:
+            before = found.setdefault((record["dataset"], record["id"]), record)
+            if before["status"] == "failed" and record["status"] == "ok":
+                found[record["dataset"], record["id"]] = record
+    return list(found.values())
+
+
+def names_in(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Names of all data sets, methods, teachers and students of some records."""
+    return {str(record[key]) for record in records for key in FILTERS}
+
+
+def kept_records(
+    records: Sequence[Mapping[str, Any]],
+    filters: Mapping[str, str | Sequence[str]],
+    where: str | None = None,
+) -> Sequence[Mapping[str, Any]]:
+    """The records that pass.
+
+    Args:
+        records: of ``read_records``.
         filters: names to keep for any of ``FILTERS``, each a sequence or a comma-separated string.
         where: a filter over anything stored, see ``tsdistill.store.where.Where``.
+
+    Raises:
+        TsdistillError: a filter is misspelt or matches nothing.
+    """
+    kept = _kept(records, filters)
+    return kept if where is None else Where(where).kept(kept)
+
+
+def frame_of_runs(records: Sequence[Mapping[str, Any]], tune: Tune = "equal") -> "pd.DataFrame":
+    """Lay records and failures out as a frame.
+
+    Args:
+        records: of ``kept_records``.
         tune: when one of a method's settings may be selected, see ``split_settings``.
 
     Returns:
@@ -58,19 +101,7 @@ def load_runs(
         values of the method's grid; ``version`` stands for its data, teacher and own code; metrics are
         ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and ``reseeded.<name>`` (float, NaN
         where undefined); settings are ``setting.<key>``; ``flags`` is a tuple of names.
-
-    Raises:
-        TsdistillError: no record is stored there, or a filter is misspelt or matches nothing.
     """
-    records = list(_stored(out))
-    if not records:
-        raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
-    kept = _kept(records, filters)
-    return frame_of_runs(kept if where is None else Where(where).kept(kept), tune)
-
-
-def frame_of_runs(records: Sequence[Mapping[str, Any]], tune: Tune = "equal") -> "pd.DataFrame":
-    """Lay records (and failures) out as the frame that ``load_runs`` describes."""
     import pandas as pd
 
     grids = _grids(records)
@@ -159,6 +190,7 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
         "flags": tuple(record.get("flags", ())),
         "error": record.get("error", ""),
         "folder": record.get("folder", ""),
+        "out": record.get("out", ""),
         "teacher_id": record.get("teacher_id", ""),
         "version": ":".join([record.get("teacher_id", ""), record.get("code") or ""]),
         "has_validation": bool(record.get("validation")),
@@ -198,5 +230,7 @@ def _kept(
 def _stored(out: Path) -> Iterator[Mapping[str, Any]]:
     """Every whole record, with its folder, then every failure whose run has not succeeded since."""
     for record in iter_results(out):
-        yield {**record, "folder": str(run_folder(out, record["dataset"], record["id"]))}
-    yield from iter_failures(out)
+        folder = run_folder(out, record["dataset"], record["id"])
+        yield {**record, "folder": str(folder), "out": str(out)}
+    for failure in iter_failures(out):
+        yield {**failure, "out": str(out)}

@@ -7,6 +7,7 @@ from math import inf
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
+from tsdistill.report.metrics import PRIMARY, metric_of
 from tsdistill.report.order import natural
 from tsdistill.report.records import ROW
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 Select = Literal["validation", "test"]
 
-MONITOR = "average_precision"
 TIE_BREAKER = "nll"
 
 _Run = dict[str, Any]
@@ -39,16 +39,17 @@ class Selection:
     choices: "pd.DataFrame"
 
 
-def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
+def select_trials(runs: "pd.DataFrame", by: Select = "validation", metric: str = PRIMARY) -> Selection:
     """Choose for each row among the trials of its grid by the mean over seeds.
 
-    The highest mean average precision wins; ties go to the lower mean negative log-likelihood, then to the
+    The best mean of the metric wins; ties go to the lower mean negative log-likelihood, then to the
     lower trial (0 is the default). Only trials with as many finished seeds as the best covered one take part,
     so that a lucky seed cannot win alone. A row in which any run has no validation part keeps its default.
 
     Args:
         runs: the frame of ``load_runs``.
         by: the part of the data whose metrics decide. ``"test"`` reproduces what much of the literature does.
+        metric: what decides.
 
     Returns:
         The chosen runs and the account of the choices, sorted like ``runs``.
@@ -68,7 +69,10 @@ def select_trials(runs: "pd.DataFrame", by: Select = "validation") -> Selection:
         "has_validation",
         "version",
     ]
-    slim = runs[needed].assign(score=runs.get(f"{by}.{MONITOR}"), loss=runs.get(f"{by}.{TIE_BREAKER}"))
+    score = runs.get(f"{by}.{metric}")
+    if score is not None and not metric_of(metric).higher_is_better:
+        score = -score
+    slim = runs[needed].assign(score=score, loss=runs.get(f"{by}.{TIE_BREAKER}"))
     slim = slim.assign(finished=runs.get("timing.finished", 0.0)).fillna({"finished": 0.0})
     slim = slim.sort_values("finished", ascending=False, kind="stable")
     seeds = {pair: found["seed"].nunique() for pair, found in slim.groupby(["teacher", "student"])}

@@ -4,10 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tsdistill.report.aggregate import METRICS, TEACHERS, cost_names
+from tsdistill.report.aggregate import TEACHERS, cost_names
+from tsdistill.report.metrics import metric_of
 from tsdistill.report.order import natural
 from tsdistill.report.records import PAIR
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics, smallest_adjusted
+from tsdistill.report.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +92,7 @@ def metric_table(
     pair: tuple[str, str],
     metric: str,
     label: str,
+    view: View,
     significant: Sequence[str] = (),
 ) -> Table:
     """One metric of one pair: data sets down, methods across, and their mean at the foot.
@@ -98,27 +101,34 @@ def metric_table(
         rows: ``by_dataset``'s frame.
         means: ``over_datasets``'s frame.
         pair: teacher and student.
-        metric: a key of ``METRICS``.
+        metric: a stored metric.
         label: how trials were selected, shown in the title.
+        view: names, order and decimals.
         significant: variants that differ from the reference over data sets.
     """
     rows, means = of_pair(rows, pair), of_pair(means, pair)
     means = means[means[metric].notna() | ~means["method"].isin(TEACHERS)]
     variants = list(means["variant"])
     cells = {(row["dataset"], row["variant"]): row for row in rows.to_dict("records")}
-    datasets, up = sorted(rows["dataset"].unique(), key=natural), METRICS[metric].higher_is_better
+    datasets, up = sorted(rows["dataset"].unique(), key=natural), metric_of(metric).higher_is_better
     body = [
         [
-            Cell(text=name),
-            *placed([_cell(cells.get((name, variant)), metric) for variant in variants], higher_is_better=up),
+            Cell(text=view.name(name)),
+            *placed(
+                [_cell(cells.get((name, variant)), metric, view.decimals) for variant in variants],
+                higher_is_better=up,
+            ),
         ]
         for name in datasets
     ]
-    foot = [mean_cell(line, metric, len(datasets), significant) for line in means.to_dict("records")]
+    foot = [
+        mean_cell(line, metric, len(datasets), significant, view.decimals)
+        for line in means.to_dict("records")
+    ]
     return Table(
         key=table_key(metric, pair),
-        title=f"{METRICS[metric].title}, {pair[0]} → {pair[1]}, {label}",
-        columns=("data set", *variants),
+        title=f"{view.title(metric)}, {view.pair(pair)}, {label}",
+        columns=("data set", *map(view.row, variants)),
         rows=body,
         footer=[[Cell(text=f"mean of {len(datasets)}"), *placed(foot, higher_is_better=up)]],
         notes=legend([*[cell for line in body for cell in line], *foot]),
@@ -130,31 +140,33 @@ def summary_table(
     pair: tuple[str, str],
     sets: int,
     label: str,
+    view: View,
     significant: Mapping[str, Sequence[str]],
 ) -> Table:
-    """The six metrics of one pair, each the mean over data sets: methods down, metrics across."""
+    """Several metrics of one pair, each the mean over data sets: methods down, metrics across."""
     means = of_pair(means, pair)
     lines = means.to_dict("records")
     columns = [
         placed(
-            [mean_cell(line, name, sets, significant.get(name, ())) for line in lines],
-            higher_is_better=metric.higher_is_better,
+            [mean_cell(line, name, sets, significant.get(name, ()), view.decimals) for line in lines],
+            higher_is_better=metric_of(name).higher_is_better,
         )
-        for name, metric in METRICS.items()
+        for name in view.columns
     ]
     body = [
-        [Cell(text=line["variant"]), *[column[at] for column in columns]] for at, line in enumerate(lines)
+        [Cell(text=view.row(line["variant"])), *[column[at] for column in columns]]
+        for at, line in enumerate(lines)
     ]
     return Table(
         key=table_key("summary", pair),
-        title=f"Mean over {plural(sets, 'data set')}, {pair[0]} → {pair[1]}, {label}",
-        columns=("method", *(metric.title for metric in METRICS.values())),
+        title=f"Mean over {plural(sets, 'data set')}, {view.pair(pair)}, {label}",
+        columns=("method", *map(view.title, view.columns)),
         rows=body,
         notes=legend([cell for line in body for cell in line]),
     )
 
 
-def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Table:
+def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str, view: View) -> Table:
     """What stands behind the means of one pair: trials, runs, and what went wrong."""
     means = of_pair(means, pair)
     means = means[~means["method"].isin(TEACHERS)]
@@ -176,11 +188,15 @@ def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Ta
         marks = ("budget",) if unequal else ()
         trials = Cell(text=str(low) if low == high else f"{low}-{high}", marks=marks)
         body.append(
-            [Cell(text=line["variant"]), trials, *[Cell(mean=line[name], digits=0) for name in names]]
+            [
+                Cell(text=view.row(line["variant"])),
+                trials,
+                *[Cell(mean=line[name], digits=0) for name in names],
+            ]
         )
     return Table(
         key=table_key("counts", pair),
-        title=f"Runs behind the means, {pair[0]} → {pair[1]}, {label}",
+        title=f"Runs behind the means, {view.pair(pair)}, {label}",
         columns=("method", "trials", *(name.replace("_", " ") for name in names)),
         rows=body,
         notes=legend([cell for line in body for cell in line]),
@@ -188,7 +204,7 @@ def counts_table(means: "pd.DataFrame", pair: tuple[str, str], label: str) -> Ta
 
 
 def further_table(
-    means: "pd.DataFrame", pair: tuple[str, str], label: str, elsewhere: Collection[str] = ()
+    means: "pd.DataFrame", pair: tuple[str, str], label: str, view: View, elsewhere: Collection[str] = ()
 ) -> Table:
     """Every other metric and cost in the records, means over data sets: metrics down, methods across.
 
@@ -196,16 +212,17 @@ def further_table(
         means: ``over_datasets``'s frame.
         pair: teacher and student.
         label: how trials were selected.
+        view: names.
         elsewhere: metrics that stand in tables of their own.
     """
     means = of_pair(means, pair)
     metrics = [name for name in means.columns if f"{name}_std" in means.columns and "_snr" not in name]
-    names = [*sorted(set(metrics) - set(METRICS) - set(elsewhere)), *cost_names(means)]
+    names = [*sorted(set(metrics) - set(view.columns) - set(elsewhere)), *cost_names(means)]
     lines = means.to_dict("records")
     return Table(
         key=table_key("further", pair),
-        title=f"Further metrics and cost, means over data sets, {pair[0]} → {pair[1]}, {label}",
-        columns=("metric", *means["variant"]),
+        title=f"Further metrics and cost, means over data sets, {view.pair(pair)}, {label}",
+        columns=("metric", *map(view.row, means["variant"])),
         rows=[_further_line(name, lines) for name in names if means[name].notna().any()],
     )
 
@@ -222,14 +239,18 @@ def _further_line(name: str, lines: "list[dict[str, Any]]") -> list[Cell]:
     return [Cell(text=name.removeprefix("cost.").replace("_", " ")), *cells]
 
 
-def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Table:
+def statistics_table(found: Statistics, pair: tuple[str, str], label: str, view: View) -> Table:
     """Every method against the reference over data sets: rank, wins, tests, effect sizes."""
     against = {each.other: each for each in found.against_reference}
-    body = [_statistics_line(name, rank, against.get(name)) for name, rank in found.ranks.items()]
+    body = [
+        _statistics_line(name, rank, found.means[name], against.get(name), view)
+        for name, rank in found.ranks.items()
+    ]
     smallest = min((each.p_smallest for each in found.against_reference), default=1.0)
     notes = [
-        _sets_used(found),
-        f"Wins, ties, losses, difference and effect compare {found.reference} with the method in the row.",
+        _sets_used(found, view),
+        f"Wins, ties, losses, difference and effect compare {view.row(found.reference)} with the method in "
+        "the row.",
         "Two-sided Wilcoxon signed-rank test on means over seeds; Holm's correction over "
         f"{plural(len(against), 'comparison')}. With {plural(len(found.datasets), 'data set')}, the smallest "
         f"attainable p is {smallest:.2g}, and {smallest_adjusted(found.against_reference):.2g} after Holm.",
@@ -237,29 +258,29 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str) -> Ta
     ]
     if found.asked != found.reference:
         notes.append(
-            f"{found.asked} lacks results on more than half of the data sets, so the best-ranked method, "
-            f"{found.reference}, is the reference."
+            f"{view.row(found.asked)} lacks results on more than half of the data sets, so the best-ranked "
+            f"method, {view.row(found.reference)}, is the reference."
         )
     if found.friedman is not None:
         notes.append(f"Friedman test: chi-squared {found.friedman[0]:.3f}, p {found.friedman[1]:.2g}.")
     if found.left_out:
         notes.append(
             "Not compared, with results on fewer than half of the data sets: "
-            + ", ".join(found.left_out)
+            + ", ".join(map(view.row, found.left_out))
             + "."
         )
     return Table(
         key=table_key(f"statistics-{found.metric}", pair),
-        title=f"{METRICS[found.metric].title} over data sets, {pair[0]} → {pair[1]}, {label}",
+        title=f"{view.title(found.metric)} over data sets, {view.pair(pair)}, {label}",
         columns=("method", "rank", "mean", "wins", "ties", "losses", "difference", "effect", "p", "p Holm"),
-        rows=[[*line[:2], Cell(mean=found.means[line[0].text]), *line[2:]] for line in body],
+        rows=body,
         notes=tuple(notes),
     )
 
 
-def _sets_used(found: Statistics) -> str:
+def _sets_used(found: Statistics, view: View) -> str:
     """Which data sets the ranks, means and tests are over."""
-    used, unused = found.datasets, found.unused
+    used, unused = (tuple(map(view.name, names)) for names in (found.datasets, found.unused))
     if not unused:
         return f"Ranks, means and tests use all {plural(len(used), 'data set')}."
     return (
@@ -278,27 +299,28 @@ def plural(count: int, noun: str, several: str = "") -> str:
     return f"{count} {noun if count == 1 else several or noun + 's'}"
 
 
-def _statistics_line(name: str, rank: float, each: Comparison | None) -> list[Cell]:
+def _statistics_line(name: str, rank: float, mean: float, each: Comparison | None, view: View) -> list[Cell]:
+    head = [Cell(text=view.row(name)), Cell(mean=rank, digits=2), Cell(mean=mean, digits=view.decimals)]
     if each is None:
-        return [Cell(text=name), Cell(mean=rank, digits=2), Cell(text="reference"), *[Cell(text="")] * 6]
+        return [*head, Cell(text="reference"), *[Cell(text="")] * 6]
     significant = ("significant",) if each.p_holm < ALPHA else ()
     return [
-        Cell(text=name),
-        Cell(mean=rank, digits=2),
+        *head,
         *[Cell(mean=value, digits=0) for value in (each.wins, each.ties, each.losses)],
-        Cell(mean=each.difference),
+        Cell(mean=each.difference, digits=view.decimals),
         Cell(mean=each.effect, digits=2),
         Cell(mean=each.p, digits=4),
         Cell(mean=each.p_holm, digits=4, marks=significant),
     ]
 
 
-def choices_table(rows: "pd.DataFrame", label: str) -> Table:
+def choices_table(rows: "pd.DataFrame", label: str, view: View) -> Table:
     """Which trial stands for each method on each data set."""
     rows = rows[~rows["method"].isin(TEACHERS)]
     body = [
         [
-            *[Cell(text=str(line[key])) for key in ("dataset", *PAIR, "variant")],
+            *[Cell(text=view.name(line[key])) for key in ("dataset", *PAIR)],
+            Cell(text=view.row(line["variant"])),
             Cell(mean=line["trial"], digits=0) if line["trial"] >= 0 else Cell(text="none"),
             *[Cell(text=str(line[key])) for key in ("config", "decided")],
             *[Cell(mean=line[key], digits=0) for key in ("trials", "seeds", "failed", "missing")],
@@ -322,7 +344,7 @@ def of_pair(frame: "pd.DataFrame", pair: tuple[str, str]) -> "pd.DataFrame":
     return frame[(frame["teacher"] == pair[0]) & (frame["student"] == pair[1])]
 
 
-def _cell(row: "dict[str, Any] | None", metric: str) -> Cell:
+def _cell(row: "dict[str, Any] | None", metric: str, digits: int) -> Cell:
     if row is None:
         return Cell(text="-")
     value, deviation = row.get(metric), row.get(f"{metric}_std")
@@ -336,10 +358,12 @@ def _cell(row: "dict[str, Any] | None", metric: str) -> Cell:
     }
     marks = tuple(name for name, raised in flagged.items() if raised)
     ranked = row["method"] not in TEACHERS and "collapsed" not in marks
-    return Cell(mean=value, std=_number(deviation), marks=marks, ranked=ranked)
+    return Cell(mean=value, std=_number(deviation), marks=marks, ranked=ranked, digits=digits)
 
 
-def mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Sequence[str]) -> Cell:
+def mean_cell(
+    line: "dict[str, Any]", metric: str, sets: int, significant: Sequence[str] = (), digits: int = 3
+) -> Cell:
     """A mean over data sets; one that lacks some of the ``sets`` or holds a collapsed run takes no place."""
     value = _number(line.get(metric))
     if value is None:
@@ -353,7 +377,7 @@ def mean_cell(line: "dict[str, Any]", metric: str, sets: int, significant: Seque
     }
     marks = tuple(name for name, raised in flagged.items() if raised)
     ranked = line["method"] not in TEACHERS and not {"collapsed", "partial"} & set(marks)
-    return Cell(mean=value, std=_number(line.get(f"{metric}_std")), marks=marks, ranked=ranked)
+    return Cell(mean=value, std=_number(line.get(f"{metric}_std")), marks=marks, ranked=ranked, digits=digits)
 
 
 def _number(value: object) -> float | None:

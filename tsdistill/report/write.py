@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from tsdistill.errors import TsdistillError
 from tsdistill.report.frame import as_csv
 from tsdistill.store.artefact import cannot_write
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tsdistill.report.assemble import Report
-    from tsdistill.report.settings import Tune
+    from tsdistill.report.options import Options
     from tsdistill.report.tables import Table
 
 FAILURES_SHOWN = 10
@@ -44,16 +45,12 @@ class ReportResult:
 
 
 def write_report(
-    out: Path,
-    select: Literal["validation", "test"] = "validation",
-    filters: Mapping[str, str | Sequence[str]] | None = None,
+    outs: Path | Sequence[Path],
+    options: "Options | None" = None,
     console: "Console | None" = None,
     *,
-    reference: str | None = None,
-    figures: bool = True,
-    where: str | None = None,
-    tune: "Tune" = "equal",
     to: Path | None = None,
+    again: Path | None = None,
 ) -> ReportResult:
     """Gather all stored runs, choose trials, and write and print tables, statistics and figures.
 
@@ -61,39 +58,43 @@ def write_report(
     measured training times, which stand nowhere else.
 
     Args:
-        out: the folder that ``distill`` wrote into.
-        select: what trials of a grid are chosen by; ``"test"`` is labelled in every table and figure.
-        filters: names to keep for dataset, method, teacher or student: a sequence, or split at commas.
+        outs: the folder that ``distill`` wrote into, or several.
+        options: what the report is about and how it tells it.
         console: where to print; nothing is printed without one.
-        reference: the row that the others are tested against; by default ``tsd``, else the plain student.
-        figures: whether to draw; the page is written either way. Without, figures of an earlier report in the
-            folder stay, and a note says so; with, they are replaced.
-        where: a filter over stored runs, see ``tsdistill.store.where.Where``.
-        tune: when one of a method's settings is selected: where all methods of a pair have equally many
-            (``"equal"``), ``"always"`` or ``"never"``. Otherwise the default setting stands for the method
-            and other settings have rows of their own.
-
         to: the folder to write into; None for ``out/report`` (``out/report_test`` for ``select="test"``), or,
-            where ``filters`` or ``where`` leave runs out, a folder below it that is named after them.
+            where the options leave runs out, a folder below it that is named after the filters.
+        again: the folder of an earlier report: the same records and options are used, in place of ``outs``
+            and ``options``, and the files are the same; ``to`` defaults to this folder.
 
     Returns:
         What was written.
 
     Raises:
-        TsdistillError: no records, a filter or reference that names nothing, or no finished run at all.
+        TsdistillError: no records, an option that names nothing, no finished run at all, several folders
+            and no ``to``, or a record of the report made again that is gone or has changed.
     """
     from tsdistill.report.assemble import assemble
     from tsdistill.report.figures.draw import draw_all
     from tsdistill.report.html import to_html
+    from tsdistill.report.made import FILE, made_from, read_made
+    from tsdistill.report.options import Options
 
-    report = assemble(Path(out), select, filters or {}, reference, where, tune)
-    full = Path(out) / ("report" if select == "validation" else "report_test")
+    outs = [outs] if isinstance(outs, Path) else list(outs)
+    options = options or Options()
+    earlier = read_made(again) if again is not None else None
+    if earlier is not None:
+        outs, options, to = earlier.outs, earlier.options, to or again
+    if to is None and len(outs) > 1:
+        raise TsdistillError("a report of several folders needs one of its own: name it with to=FOLDER")
+    report = assemble(outs, options, earlier.digests if earlier else None)
+    full = outs[0] / ("report" if options.select == "validation" else "report_test")
     folder = to or (full / folder_name(report.filters) if report.filters else full)
-    kept = not figures and (folder / "figures").is_dir()
+    kept = not options.figures and (folder / "figures").is_dir()
     with _written_whole(folder, keep_figures=kept) as new:
         notes = [*_write_frames(new, report), *([KEPT_FIGURES] if kept else [])]
         _write_texts(new, report)
-        drawn = draw_all(report, new / "figures") if figures else []
+        (new / FILE).write_text(made_from(outs, options, report.runs), encoding="utf-8")
+        drawn = draw_all(report, new / "figures") if options.figures else []
         (new / "report.html").write_text(
             to_html(report, drawn, KEPT_FIGURES if kept else ""), encoding="utf-8"
         )
@@ -159,7 +160,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
 
     runs = report.runs
     times = [name for name in runs.columns if name.startswith("timing.")]
-    tidy = runs.drop(columns=["folder", *times]).assign(
+    tidy = runs.drop(columns=["folder", "out", *times]).assign(
         flags=runs["flags"].map(";".join), chosen=runs["id"].isin(report.selection.runs["id"])
     )
     frames = {"runs": tidy, "table": report.rows, "summary": report.means}

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tsdistill.report.aggregate import METRICS
-from tsdistill.report.assemble import PRIMARY, Report, scores_of
+from tsdistill.report.assemble import Report, scores_of
 from tsdistill.report.figures.comparison import (
     MOST_IN_MATRIX,
     MOST_PANELS,
@@ -50,55 +49,60 @@ def draw_all(report: Report, folder: Path) -> list[Drawn]:
         The figures, in the order of the page.
     """
     drawn = []
-    palette = looks(list(dict.fromkeys(report.means["variant"])))
+    palette = looks(list(dict.fromkeys(report.means["variant"])), report.view)
     with style():
         for pair in report.statistics:
             for name, title, figure in _figures_of(report, pair, palette):
                 if figure is not None:
                     drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, pair)))))
         for teacher in sorted(set(report.means["teacher"])):
-            title = f"Quality against size, students of {teacher}, {report.label}"
-            figure = against_parameters(report.rows, report.means, teacher, palette, heading(title))
+            title = f"Quality against size, students of {report.view.name(teacher)}, {report.label}"
+            figure = against_parameters(
+                report.rows, report.means, teacher, palette, report.view, heading(title)
+            )
             if figure is not None:
                 drawn.append(Drawn(title, tuple(save(figure, folder, _file_name("parameters", (teacher,))))))
     return drawn
 
 
 def _figures_of(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named]:
-    yield from _comparisons(report, pair, palette)
+    for metric in report.view.driving:
+        yield from _comparisons(report, pair, metric, palette)
     runs = report.selection.runs
     runs = runs[(runs["teacher"] == pair[0]) & (runs["student"] == pair[1])]
-    about = f"{pair[0]} → {pair[1]}, {report.labels[pair]}"
+    view = report.view
+    about = f"{view.pair(pair)}, {report.labels[pair]}"
     title = f"Agreement with the teacher under noise, mean over data sets, {about}"
     yield "noise", title, against_noise(runs, palette, heading(title))
     for at, (dataset, here) in enumerate(runs.groupby("dataset")):
         if at < MOST_DATASETS:
-            title = f"Training loss by part, {dataset}, {about}"
+            title = f"Training loss by part, {view.name(dataset)}, {about}"
             yield f"curves-{at + 1}", title, learning_curves(here, palette, heading(title))
     largest = _most_test_series(runs)
     size = int(largest["data.test"].iloc[0]) if "data.test" in largest else 0
-    title = f"Reliability, {largest['dataset'].iloc[0]} ({size} test series; grey: their share), {about}"
+    name = view.name(largest["dataset"].iloc[0])
+    title = f"Reliability, {name} ({size} test series; grey: their share), {about}"
     if size < FEWEST_FOR_RELIABILITY:
         title += f"; fewer than {FEWEST_FOR_RELIABILITY}: too few to be reliable"
     yield "reliability", title, reliability(largest, palette, heading(title))
 
 
-def _comparisons(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named]:
-    statistics = report.statistics[pair].get(PRIMARY)
+def _comparisons(report: Report, pair: Pair, key: str, palette: Palette) -> Iterator[_Named]:
+    statistics, view = report.statistics[pair].get(key), report.view
     if statistics is None or len(statistics.datasets) < 2:
         return
-    metric = METRICS[PRIMARY].title
-    about = f"{metric}, {_sets(statistics)}, {pair[0]} → {pair[1]}, {report.labels[pair]}"
+    metric = view.title(key)
+    about = f"{metric}, {_sets(statistics)}, {view.pair(pair)}, {report.labels[pair]}"
     title = f"Average ranks, {about}; bars join methods that do not differ (Wilcoxon, Holm)"
     title += _hopeless(statistics)
-    yield "ranks", title, critical_difference(statistics, palette, heading(title))
+    yield f"ranks-{key}", title, critical_difference(statistics, palette, heading(title))
     title = f"Multi-comparison matrix, {about}{_part(MOST_IN_MATRIX, len(statistics.ranks))}"
-    yield "matrix", title, comparison_matrix(statistics, palette, heading(title))
-    scores = scores_of(report.rows, pair, PRIMARY)
+    yield f"matrix-{key}", title, comparison_matrix(statistics, palette, heading(title))
+    scores = scores_of(report.rows, pair, key)
     left_out = _part(MOST_PANELS, len(statistics.against_reference))
     short = f"{palette[statistics.reference].label} against each other method, {about}{left_out}"
-    title = f"{statistics.reference} against each other method, {about}; a dot a data set{left_out}"
-    yield "scatter", title, one_against_another(scores, statistics, metric, palette, heading(short))
+    title = f"{view.row(statistics.reference)} against each other method, {about}; a dot a data set{left_out}"
+    yield f"scatter-{key}", title, one_against_another(scores, statistics, metric, palette, heading(short))
 
 
 def _sets(statistics: Statistics) -> str:

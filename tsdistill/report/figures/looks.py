@@ -8,6 +8,7 @@ from itertools import product
 from typing import TypeVar
 
 from tsdistill.report.aggregate import RESEEDED, TEACHER, TEACHERS
+from tsdistill.report.view import View
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#332288", "#882255", "#B15928", "#661100")
 """Each has a contrast of at least 3:1 on white; with normal vision, protanopia, deuteranopia and tritanopia
@@ -58,23 +59,26 @@ Palette = Mapping[str, Look]
 """A look for each method."""
 
 
-def looks(variants: Sequence[str]) -> dict[str, Look]:
+def looks(variants: Sequence[str], view: View | None = None) -> dict[str, Look]:
     """A look for each row of a report.
 
     Built-in methods have fixed looks. Another method's follows from a hash of its name, and a method with
     settings (``tsd [method.lam=10]``) keeps the method's colour and hashes marker and line. Where two hashes
-    meet, the later name takes the next look that is free.
+    meet, the later name takes the next look that is free. No two share marker and line, so that they are
+    told apart without colour too.
 
     Args:
         variants: names of rows; the teachers need not be among them.
+        view: the names shown; without it, the rows' own.
 
     Returns:
         Looks by name, the teacher's first; all differ, as far as there are enough.
     """
-    labels, taken = short_names(variants), dict[str, Triple]()
+    view, taken = view or View(), dict[str, Triple]()
+    labels = {name: view.row(label) for name, label in short_names(variants).items()}
     for name in sorted(variants, key=lambda name: (name not in BUILT_IN, "[" in name, name)):
         taken[name] = BUILT_IN.get(name) or _triple(name, taken)
-    found = {TEACHER: Look(*BUILT_IN[TEACHER], TEACHER)}
+    found = {TEACHER: Look(*BUILT_IN[TEACHER], view.row(TEACHER))}
     for name in sorted(variants, key=lambda name: name not in TEACHERS):
         found[name] = Look(*taken[name], labels[name])
     return found
@@ -103,7 +107,10 @@ def _triple(name: str, known: Mapping[str, Triple]) -> Triple:
     if method != name:
         base = BUILT_IN.get(method) or known.get(method)
         colours = [base[0] if base else _free(method, COLOURS, ())]
-    return _free(name, list(product(colours, MARKERS, LINES)), {*BUILT_IN.values(), *known.values()})
+    taken = {*BUILT_IN.values(), *known.values()}
+    pool, grey = list(product(colours, MARKERS, LINES)), {triple[1:] for triple in taken}
+    alike = {triple for triple in pool if triple[1:] in grey}
+    return _free(name, pool, alike if len(alike) < len(pool) else taken)
 
 
 def _free(name: str, pool: Sequence[_T], taken: Collection[_T]) -> _T:

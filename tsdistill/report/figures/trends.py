@@ -4,9 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tsdistill.report.aggregate import METRICS, TEACHERS
+from tsdistill.report.aggregate import TEACHERS
 from tsdistill.report.figures.looks import Look, Palette
 from tsdistill.report.figures.style import WIDTH, logarithmic, wrapped
+from tsdistill.report.metrics import metric_of
+from tsdistill.report.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +21,9 @@ CLOSE = 1.15
 
 
 def against_parameters(
-    rows: "pd.DataFrame", means: "pd.DataFrame", teacher: str, palette: Palette, title: str
+    rows: "pd.DataFrame", means: "pd.DataFrame", teacher: str, palette: Palette, view: View, title: str
 ) -> "Figure | None":
-    """Draw average precision and agreement against the number of parameters, on a log axis.
+    """Draw the first driving metric, and the second or agreement, against parameters, on a log axis.
 
     Every point stands at its own number of parameters and carries its student's name. Lines join the
     students of a method that have results on the same data sets; others are not comparable.
@@ -31,6 +33,7 @@ def against_parameters(
         means: ``over_datasets``'s frame.
         teacher: the teacher whose students are shown.
         palette: the methods' looks.
+        view: metrics and names.
         title: above the panels.
 
     Returns:
@@ -45,14 +48,15 @@ def against_parameters(
     variants = [name for name in palette if name in set(here["variant"])]
     figure = Figure(figsize=(WIDTH, 3.5 + 0.2 * -(-len(variants) // 3)), layout="constrained")
     figure.suptitle(title, fontsize=9)
+    metrics = list(dict.fromkeys((*view.driving, "agreement", *view.metrics)))[:2]
     panels = figure.subplots(1, 2, sharex=True)
-    for axes, metric in zip(panels, ("average_precision", "agreement"), strict=True):
+    for axes, metric in zip(panels, metrics, strict=True):
         for name in variants:
             _size_points(axes, _with_sets(here, rows, name, metric), metric, name, palette[name])
-        axes.set(xlabel="parameters", ylabel=METRICS[metric].title)
+        axes.set(xlabel="parameters", ylabel=view.title(metric))
         logarithmic(axes, "x")
         axes.grid(visible=True)
-        _name_sizes(axes, here)
+        _name_sizes(axes, here, view)
     handles = {
         label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
@@ -88,16 +92,16 @@ def _size_points(axes: "Axes", line: "pd.DataFrame", metric: str, name: str, loo
         )
 
 
-def _name_sizes(axes: "Axes", means: "pd.DataFrame") -> None:
+def _name_sizes(axes: "Axes", means: "pd.DataFrame", view: View) -> None:
     """Write above the axes which student has which number of parameters; close ones share a label."""
     students = means[~means["method"].isin(TEACHERS)].dropna(subset="cost.parameters")
     sizes = students.drop_duplicates(["student", "cost.parameters"]).sort_values("cost.parameters")
     labels: list[tuple[float, list[str]]] = []
     for name, parameters in zip(sizes["student"], sizes["cost.parameters"], strict=True):
         if labels and parameters < CLOSE * labels[-1][0]:
-            labels[-1][1].append(name)
+            labels[-1][1].append(view.name(name))
         else:
-            labels.append((parameters, [name]))
+            labels.append((parameters, [view.name(name)]))
     for parameters, names in labels:
         axes.annotate(
             wrapped(", ".join(dict.fromkeys(names)), 30),
@@ -161,7 +165,7 @@ def _noise_panel(
         axes.fill_between(
             ratios, middle - spread, middle + spread, color=look.colour, alpha=0.15, linewidth=0
         )
-    axes.set(xlabel="signal-to-noise ratio (dB)", ylabel=METRICS[metric].title)
+    axes.set(xlabel="signal-to-noise ratio (dB)", ylabel=metric_of(metric).title)
     axes.grid(visible=True)
 
 

@@ -1,0 +1,123 @@
+"""What a report was made of: which records were read, what was asked, and how to make it again."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tsdistill import __version__
+from tsdistill.errors import TsdistillError
+from tsdistill.report.options import Options
+from tsdistill.store.formats import read_json, to_json
+from tsdistill.store.records import failure_path, run_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "made_from.json"
+_WORDS = {"metrics": "metric"}
+"""Options whose word on the command line is another."""
+
+Digests = Mapping[tuple[str, str], str]
+"""SHA-256 of a run's ``result.json``, or of the note of its failure, by data set and id."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """How an earlier report was made.
+
+    Attributes:
+        outs: the folders read.
+        options: what was asked for.
+        digests: the records that passed the filters.
+    """
+
+    outs: Sequence[Path]
+    options: Options
+    digests: Digests
+
+
+def made_from(outs: Sequence[Path], options: Options, runs: "pd.DataFrame") -> str:
+    """The text of ``made_from.json``: the command, the options, and every record with its digest."""
+    read: list[dict[str, str]] = [
+        {"out": key[0], "dataset": key[1], "id": key[2], "status": key[3], "sha256": _digest(*key)}
+        for key in zip(runs["out"], runs["dataset"], runs["id"], runs["status"], strict=True)
+    ]
+    return to_json(
+        {
+            "tsdistill": __version__,
+            "command": command(outs, options),
+            "out": [str(out) for out in outs],
+            "options": asdict(options),
+            "records": sorted(read, key=lambda each: (each["dataset"], each["id"])),
+        }
+    )
+
+
+def read_made(folder: Path) -> Made:
+    """How the report in a folder was made.
+
+    Raises:
+        TsdistillError: no report that knows it lies there.
+    """
+    try:
+        found = read_json(folder / FILE)
+        digests = {(each["dataset"], each["id"]): each["sha256"] for each in found["records"]}
+        asked = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in found["options"].items()
+        }
+        return Made([Path(out) for out in found["out"]], Options(**asked), digests)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TsdistillError(
+            f"again={folder}: no whole {FILE} lies there; name the folder of a report"
+        ) from error
+
+
+def check_unchanged(runs: "pd.DataFrame", digests: Digests) -> None:
+    """Make sure that a report is made of the same records as an earlier one.
+
+    Raises:
+        TsdistillError: a record is gone or has changed.
+    """
+    columns = (runs[name] for name in ("out", "dataset", "id", "status"))
+    now = {key[1:3]: _digest(*key) for key in zip(*columns, strict=True)}
+    for what, names in {
+        "is gone": set(digests) - set(now),
+        "has changed": {key for key, digest in now.items() if digests[key] != digest},
+    }.items():
+        if names:
+            dataset, run_id = min(names)
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise TsdistillError(
+                f"the report cannot be made again: run {run_id} of {dataset} {what}{more}; leave out "
+                "again= to report the runs as they are now"
+            )
+
+
+def command(outs: Sequence[Path], options: Options) -> str:
+    """The command line that asks for the same."""
+    words = ["out=" + ",".join(map(str, outs))]
+    words += [f"{name}={_text(value)}" for name, value in sorted(options.filters.items())]
+    words += [f"labels.{name}={label}" for name, label in options.labels.items()]
+    plain = Options()
+    for name, value in vars(options).items():
+        if name not in ("filters", "labels") and value != getattr(plain, name):
+            words.append(f"{_WORDS.get(name, name)}={_text(value)}")
+    return shlex.join(["tsdistill", "report", *words])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return value if isinstance(value, str) else str(value) if isinstance(value, int) else ",".join(value)
+
+
+def _digest(out: str, dataset: str, run_id: str, status: str) -> str:
+    if status == "ok":
+        path = run_folder(Path(out), dataset, run_id) / "result.json"
+    else:
+        path = failure_path(Path(out), dataset, run_id)
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,43 @@
+"""What a user asks of a report, in one value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tsdistill.report.metrics import PRIMARY
+from tsdistill.report.selection import Select
+from tsdistill.report.settings import Tune
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a report is about and how it tells it.
+
+    Attributes:
+        select: what trials of a grid are chosen by; ``"test"`` is labelled in every table and figure.
+        tune: when one of a method's settings is selected: where all methods of a pair have equally many
+            (``"equal"``), ``"always"`` or ``"never"``. Otherwise the default setting stands for the method
+            and other settings have rows of their own.
+        filters: names to keep for dataset, method, teacher or student: a sequence, or split at commas.
+        where: a filter over stored runs, see ``tsdistill.store.where.Where``.
+        reference: the row that the others are tested against; by default ``tsd``, else the plain student.
+        metrics: stored test metrics, each of which has its own tables and figures; the first also decides
+            among trials.
+        labels: what is shown instead of the name of a method, teacher, student, data set or metric.
+        order: methods or rows in the order shown; the rest follow.
+        columns: metrics of the summary; by default those of ``metrics`` and the usual six.
+        decimals: of metrics in tables.
+        figures: whether to draw; the page is written either way. Without, figures of an earlier report in
+            the folder stay, and a note says so; with, they are replaced.
+    """
+
+    select: Select = "validation"
+    tune: Tune = "equal"
+    filters: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    where: str | None = None
+    reference: str | None = None
+    metrics: Sequence[str] = (PRIMARY,)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    order: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    decimals: int = 3
+    figures: bool = True
