@@ -26,7 +26,7 @@ KEPT = (".text", ".rodata", ".data", ".ARM")
 
 
 def sizes(header: Path) -> dict[str, int]:
-    """Bytes of one header, by where they come from: ``student``, ``libm``, ``float``, ``other``, ``memory``."""
+    """Bytes of one header: ``student``, ``libm``, ``float``, ``other``, ``memory`` and ``stack``."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "student.h").write_text(header.read_text(encoding="utf-8"), encoding="utf-8")
