@@ -1,7 +1,7 @@
 """The table of docs/which-student.md: ``python scripts/which_student.py --out tsdistill-out``.
 
-For each student of the stored runs: accuracy, average precision and agreement (means over data sets and
-seeds, by method), and what its C header costs: bytes of flash and RAM on a Cortex-M4 (see
+For each student of the stored runs: accuracy, average precision and agreement (by method, means over seeds
+and the data sets that all students and methods have), and what its C header costs: bytes of flash and RAM on a Cortex-M4 (see
 ``header_sizes.py``), multiply-accumulates and microseconds a series on this machine. Costs are those of the
 data set that is named by ``--cost``.
 """
@@ -35,8 +35,6 @@ def quality(results: Sequence[dict[str, Any]]) -> list[str]:
 
 def costs(out: Path, run: str) -> list[str]:
     """Flash and RAM by the kind of weights, multiply-accumulates, and time of a series."""
-    import time
-
     with silenced():
         found = restore(StudentChoiceConf(out=str(out), run=run))
     student, raw = found.student, raw_test(found)
@@ -65,7 +63,13 @@ def main() -> None:
     parser.add_argument("--cost", default="ItalyPowerDemand", help="the data set whose headers are measured")
     given = parser.parse_args()
     results = [result for result in iter_results(given.out) if result["trial"] == 0]
-    names = sorted({result["dataset"] for result in results})
+    rows = {(result["student"], result["method"]) for result in results}
+    names = [
+        name
+        for name in sorted({result["dataset"] for result in results})
+        if rows == {(r["student"], r["method"]) for r in results if r["dataset"] == name}
+    ]  # those that every row has runs on
+    results = [result for result in results if result["dataset"] in names]
     print(f"{len(results)} runs on {', '.join(names)}; costs on {given.cost}\n")
     heads = [*("student", "parameters", "method", "accuracy", "AP", "agreement")]
     heads += ["flash float32", "flash int8", "RAM and stack", "MACs", "µs"]

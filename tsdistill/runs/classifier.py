@@ -31,6 +31,15 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
 
     Attributes:
         student_: what was learnt: ``predict``, ``predict_proba`` and ``explain``.
+
+    Examples:
+        >>> from sktime.datasets import load_unit_test
+        >>> from tsdistill import DistilledClassifier
+        >>> x, y = load_unit_test(split="train", return_type="numpy3D")
+        >>> short = ("training.epochs=2", "teacher.training.epochs=2", "saliency.window=5")
+        >>> classifier = DistilledClassifier("fcn_8", "lstm_8", "tsd", overrides=short).fit(x, y)
+        >>> classifier.predict(x).shape
+        (20,)
     """
 
     _tags: Mapping[str, Any] = {
