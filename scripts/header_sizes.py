@@ -3,7 +3,8 @@
 Each header is linked with a main that calls ``tsd_predict`` alone, and with one that calls nothing. What the
 first has more in text, rodata and data is the student's; the functions of libm and of the compiler's library
 for floating point are counted apart, by the archives that the linker's map names. Memory is that of
-``tsd_memory``; the stack is the deepest call path by ``-fstack-usage``, without the libraries.
+``tsd_memory``; the stack is the sum over the header's functions by ``-fstack-usage``, which no call path
+exceeds, without the libraries.
 Needs Debian's ``gcc-arm-none-eabi`` and ``libnewlib-arm-none-eabi``.
 """
 

@@ -1,9 +1,9 @@
 """The table of docs/which-student.md: ``python scripts/which_student.py --out tsdistill-out``.
 
-For each student of the stored runs: accuracy, average precision and agreement (by method, means over seeds
-and the data sets that all students and methods have), and what its C header costs: bytes of flash and RAM on a Cortex-M4 (see
-``header_sizes.py``), multiply-accumulates and microseconds a series on this machine. Costs are those of the
-data set that is named by ``--cost``.
+For each student of the stored runs, by method: accuracy, average precision and agreement, means over seeds
+and over the data sets that all students and methods have; and what its C header costs: bytes of flash and of
+RAM and stack on a Cortex-M4 (see ``header_sizes.py``), multiply-accumulates, and microseconds a series on this
+machine. Costs are those of the data set that is named by ``--cost``.
 """
 
 import argparse
