@@ -22,6 +22,7 @@ commands:
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
   predict         answer on new series with a stored student
+  export          write a stored student as a PyTorch folder, an ONNX graph or a C header
   report          write tables from all stored runs
   runs            list stored runs, show one in full, or compare two
   clean           list, and on request remove, what is stored but no longer reachable
@@ -232,7 +233,7 @@ COMPOSING = ("train-teacher", "distill")
 """Commands that compose an experiment; the others read what these stored."""
 
 COMMANDS = (
-    *("train-teacher", "distill", "evaluate", "explain", "predict"),
+    *("train-teacher", "distill", "evaluate", "explain", "predict", "export"),
     *("report", "runs", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""

@@ -44,6 +44,16 @@ def said_on_stderr() -> Iterator[None]:
         console.stderr = before
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Say nothing in the meantime."""
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
+
+
 def say(text: str) -> None:
     """Print one line as it is."""
     console.print(escape(_prefix + text))

@@ -406,6 +406,36 @@ class PredictConf(StudentChoiceConf):
     window: float = 0.1
 
 
+class ExportFormat(Enum):
+    """Forms in which a student leaves Python."""
+
+    torch = "torch"
+    onnx = "onnx"
+    c = "c"
+
+
+class Weights(Enum):
+    """How a C header holds weights."""
+
+    float32 = "float32"
+    int8 = "int8"
+
+
+@dataclass
+class ExportConf(StudentChoiceConf):
+    """``tsdistill export``.
+
+    ``to`` is the folder (``torch``) or file to write. ``stream`` exports an ONNX graph that takes one step
+    and its state. ``window`` is that of ``tsd_saliency``.
+    """
+
+    format: ExportFormat = ExportFormat.torch
+    to: str | None = None
+    stream: bool = False
+    weights: Weights = Weights.float32
+    window: float = 0.1
+
+
 @dataclass
 class DatasetsConf(BaseConf):
     """``tsdistill datasets``: list sets or a ``collection``, show one by ``name``, or ``download``."""
@@ -423,6 +453,7 @@ COMMANDS = {
     "evaluate": EvaluateConf,
     "explain": ExplainConf,
     "predict": PredictConf,
+    "export": ExportConf,
     "runs": RunsConf,
     "clean": CleanConf,
     "datasets": DatasetsConf,

@@ -1,0 +1,1 @@
+"""A student as one C99 header."""
