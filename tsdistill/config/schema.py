@@ -175,13 +175,16 @@ class TeacherConf:
 
     ``kind`` is a ``tsdistill.teachers.base.Teacher``; ``model`` and ``training`` are those of a network.
     ``cross_fit`` is the number of folds whose models answer the training series that they have not seen; 0
-    for none, ``auto`` where it is worth it.
+    for none, ``auto`` where it is worth it. ``path`` is the file of a teacher that is read, ``members`` are
+    the teachers of an ensemble: their names, or their settings by name.
     """
 
     name: str = MISSING
     kind: Any = field(default_factory=lambda: {"_target_": "tsdistill.teachers.network.NetworkTeacher"})
     model: Any = None
     cross_fit: int | str = "auto"
+    path: str | None = None
+    members: Any = None
     seeds: list[int] = field(default_factory=lambda: [0])
     training: TrainingConf = field(default_factory=TrainingConf)
 
