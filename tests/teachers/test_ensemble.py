@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tsdistill.errors import TsdistillError
-from tsdistill.models.fcn import FCN
 from tsdistill.teachers.base import AnswerModule, Teacher
 from tsdistill.teachers.ensemble import Ensemble, Member
 from tsdistill.teachers.estimator import EstimatorTeacher
@@ -72,7 +71,9 @@ def test_each_of_several_has_a_seed_of_its_own_and_the_first_the_ensemble_s():
 def test_an_ensemble_of_a_network_and_a_forest_passes_as_a_teacher():
     forest = {"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 5}
     members = [
-        Member("fcn", lambda: NetworkTeacher(lambda: FCN(2, 3, filters=(4, 6, 5), kernels=(3, 3, 3))), _task),
+        Member(
+            "linear", lambda: NetworkTeacher(lambda: nn.Sequential(nn.Flatten(), nn.Linear(40, 3))), _task
+        ),
         Member("forest", lambda: EstimatorTeacher(forest, "flat", 3), _task),
     ]
     check_teacher(lambda: Ensemble(members))

@@ -248,6 +248,13 @@ class DistillConf(TeacherTaskConf):
 
 
 @dataclass
+class AskConf(TeacherTaskConf):
+    """``tsdistill ask``: ``to`` is the folder that the questions are written into."""
+
+    to: str = MISSING
+
+
+@dataclass
 class OnlyConf:
     """Restricts what is read to stored runs of these names; each a list, null keeps all.
 
@@ -372,6 +379,7 @@ class DatasetsConf(BaseConf):
 COMMANDS = {
     "train-teacher": TeacherTaskConf,
     "distill": DistillConf,
+    "ask": AskConf,
     "report": ReportConf,
     "evaluate": EvaluateConf,
     "explain": ExplainConf,

@@ -213,11 +213,18 @@ def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
     )
 
 
-def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) -> PoolArtefact:
+def drawn_pool(job: Job, plan: PoolPlan) -> Draws:
+    """The perturbations of a pool, on the CPU."""
     train = job.parts["train"]
     references = References(train.x, train.y, train.lengths)
-    generator = generator_of(plan.seed, "pool")
-    draws = draw_pool(references, train.y, plan.limits, plan.size, generator, plan.channels)
+    return draw_pool(
+        references, train.y, plan.limits, plan.size, generator_of(plan.seed, "pool"), plan.channels
+    )
+
+
+def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) -> PoolArtefact:
+    train = job.parts["train"]
+    references, draws = References(train.x, train.y, train.lengths), drawn_pool(job, plan)
     title = _title(job, int(teacher.config["seed"]))
     every = int(plan.limits.max())
     if job.conf.saliency.pool_size is None and plan.size < every:
