@@ -19,6 +19,7 @@ usage: tsdistill COMMAND [name=value ...] [Hydra's flags]
 commands:
   train-teacher   train a teacher; cache its logits, its perturbation pool and its saliency maps
   distill         distil a student (trains the teacher first if it is not there)
+  ask             write the series that a teacher elsewhere has to answer (teacher=answers reads its answers)
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
   predict         answer on new series with a stored student
@@ -156,7 +157,7 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 
 TEXTS = (
     *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again"),
-    *("name", "collection", "download", "run"),
+    *("name", "collection", "download", "run", "teacher.path"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
@@ -168,7 +169,9 @@ LISTS = ("metric", "order", "columns")
 def _is_plain_path(word: str) -> bool:
     """Whether a word of a sweep sets one folder, rather than several or Hydra's own syntax."""
     name, _, value = word.partition("=")
-    return name in ("out", "data_root") and not any(sign in value for sign in ",${}[]()")
+    return name in ("out", "data_root", "to", "teacher.path") and not any(
+        sign in value for sign in ",${}[]()"
+    )
 
 
 def _as_text(word: str) -> str:
@@ -229,11 +232,11 @@ VALUED_FLAGS = (
 )
 """Hydra's flags that the next word belongs to."""
 
-COMPOSING = ("train-teacher", "distill")
+COMPOSING = ("train-teacher", "distill", "ask")
 """Commands that compose an experiment; the others read what these stored."""
 
 COMMANDS = (
-    *("train-teacher", "distill", "evaluate", "explain", "predict", "export"),
+    *("train-teacher", "distill", "ask", "evaluate", "explain", "predict", "export"),
     *("report", "runs", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""

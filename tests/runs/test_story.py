@@ -343,7 +343,8 @@ def keys(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[str, str]:
     """The keys of the teacher and of the run that a command would look for; nothing is trained."""
 
     def teacher(job: Any) -> SimpleNamespace:
-        return SimpleNamespace(key=key_of("teacher", facts_of(job, job.conf.teacher.seeds[0])))
+        key = key_of("teacher", facts_of(job, job.conf.teacher.seeds[0]))
+        return SimpleNamespace(key=key, metrics={"training": {}})
 
     monkeypatch.setattr(story, "best_teacher", teacher)
     register()

@@ -175,13 +175,16 @@ class TeacherConf:
 
     ``kind`` is a ``tsdistill.teachers.base.Teacher``; ``model`` and ``training`` are those of a network.
     ``cross_fit`` is the number of folds whose models answer the training series that they have not seen; 0
-    for none, ``auto`` where it is worth it.
+    for none, ``auto`` where it is worth it. ``path`` is the file of a teacher that is read, ``members`` are
+    the teachers of an ensemble: their names, or their settings by name.
     """
 
     name: str = MISSING
     kind: Any = field(default_factory=lambda: {"_target_": "tsdistill.teachers.network.NetworkTeacher"})
     model: Any = None
     cross_fit: int | str = "auto"
+    path: str | None = None
+    members: Any = None
     seeds: list[int] = field(default_factory=lambda: [0])
     training: TrainingConf = field(default_factory=TrainingConf)
 
@@ -242,6 +245,13 @@ class DistillConf(TeacherTaskConf):
     trial: int = 0
     retrain: bool = False
     why: bool = False
+
+
+@dataclass
+class AskConf(TeacherTaskConf):
+    """``tsdistill ask``: ``to`` is the folder that the questions are written into."""
+
+    to: str = MISSING
 
 
 @dataclass
@@ -449,6 +459,7 @@ class DatasetsConf(BaseConf):
 COMMANDS = {
     "train-teacher": TeacherTaskConf,
     "distill": DistillConf,
+    "ask": AskConf,
     "report": ReportConf,
     "evaluate": EvaluateConf,
     "explain": ExplainConf,

@@ -50,6 +50,8 @@ def judge_teacher(key: str, config: Mapping[str, Any]) -> Verdict:
             kind=stored["kind"],
             model=stored["model"],
             cross_fit="auto" if stored["cross_fit"] is None else stored["cross_fit"],
+            path=(stored["file"] or {}).get("path"),
+            members={name: member["conf"] for name, member in (stored["members"] or {}).items()},
             training=OmegaConf.to_object(training),  # type: ignore[arg-type]
         )
         split, precision = SplitConf(**stored["split"]), stored["precision"]

@@ -7,22 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 from torch import nn
 
 from tsdistill.config.schema import (
     HardwareConf,
     OnlyConf,
     SplitConf,
-    TeacherConf,
     TeacherTaskConf,
-    TrainingConf,
 )
 from tsdistill.config.targets import locate
 from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.evaluation.predict import predict
 from tsdistill.runs.session import Job, prepare
+from tsdistill.runs.spec import member_conf
 from tsdistill.runs.teaching import restored_teacher
 from tsdistill.store.formats import from_yaml
 from tsdistill.store.records import RunRecord, iter_results, read_run
@@ -119,8 +117,8 @@ def restore_scene(
     """
     conf, name = config_of(record), record.result["dataset"]
     if not allow_code:
-        for key in ("kind", "model"):
-            refuse_foreign(conf["teacher"][key], f"teacher.{key}")
+        for path in ("kind", "model", "members"):
+            refuse_foreign(conf["teacher"][path], f"teacher.{path}")
     teacher = read_teacher(out, name, record.result["teacher_id"])
     if teacher is None:
         raise TsdistillError(
@@ -160,25 +158,13 @@ def restore_job(
             dataset=conf["dataset"],
             data_root=data_root or _if_there(conf.get("data_root")),
             split=SplitConf(**conf["split"]),
-            teacher=TeacherConf(
-                name=conf["teacher"]["name"],
-                kind=conf["teacher"]["kind"],
-                model=conf["teacher"]["model"],
-                cross_fit=conf["teacher"]["cross_fit"],
-                training=_training(conf["teacher"]["training"]),
-            ),
+            teacher=member_conf(conf["teacher"]),
             hardware=hardware,
         )
     )
     if job.dataset.fingerprint != record.facts["data"]:
         raise TsdistillError(f"{name} has changed since this run was trained; distil it again")
     return job
-
-
-def _training(stored: Mapping[str, Any]) -> TrainingConf:
-    """A teacher's training settings from a stored config, for a teacher that is fitted again."""
-    merged = OmegaConf.merge(OmegaConf.structured(TrainingConf), dict(stored))
-    return OmegaConf.to_object(merged)  # type: ignore[return-value]
 
 
 def restore_student(job: Job, record: RunRecord) -> nn.Module:
@@ -237,10 +223,10 @@ def config_of(record: RunRecord) -> dict[str, Any]:
 
 
 def refuse_foreign(node: object, path: str) -> None:
-    """Refuse a stored node that would run code from outside of this package and PyTorch's layers.
+    """Refuse a stored node that would run code from outside of this package and the libraries it builds on.
 
-    A record may come from anywhere: what it names is built only if it is one of our datasets or models, or
-    an ``nn.Module`` of PyTorch's.
+    A record may come from anywhere: what it names is built only if it is one of our datasets, models or
+    teachers, an ``nn.Module`` of PyTorch's, or an estimator of scikit-learn's or sktime's.
 
     Args:
         node: the stored config, or a part of it.
@@ -264,12 +250,16 @@ def refuse_foreign(node: object, path: str) -> None:
 
 
 def _is_own(target: str, path: str) -> bool:
-    if target.partition(".")[0] not in ("tsdistill", "torch"):
+    if target.partition(".")[0] not in ("tsdistill", "torch", "sklearn", "sktime"):
         return False
     found = locate(target, path)
     if not inspect.isclass(found):
         return False
-    return issubclass(found, nn.Module | Teacher) or found.__module__.startswith("tsdistill.data.")
+    from skbase.base import BaseObject
+    from sklearn.base import BaseEstimator
+
+    known = nn.Module | Teacher | BaseEstimator | BaseObject
+    return issubclass(found, known) or found.__module__.startswith("tsdistill.data.")
 
 
 def _if_there(folder: str | None) -> str | None:

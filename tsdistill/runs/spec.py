@@ -1,13 +1,17 @@
 """What a run is: its settings, resolved once, and from them its keys, its title and its record's identity."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from tsdistill.config.canonical import canonical, filled, targets_in
 from tsdistill.config.code import code_behind
+from tsdistill.config.members import expand_members
 from tsdistill.config.resolve import apply_trial, check_composed, grid_keys, recorded_settings
 from tsdistill.config.schema import (
     CalibrationConf,
@@ -54,7 +58,7 @@ STUDENT_CODE = (
 METRIC_CODE = ("tsdistill.evaluation.performance", "tsdistill.evaluation.substitution")
 """What turns stored logits into metrics: an edit recomputes the metrics of stored runs and trains nothing."""
 
-TEACHER_SUPPLIED = ("network", "cross_fit")
+TEACHER_SUPPLIED = ("network", "cross_fit", "path", "members")
 """Arguments of a teacher's constructor that the program passes itself."""
 
 Facts = dict[str, Any]
@@ -70,24 +74,60 @@ def teacher_facts(conf: TeacherConf, split: SplitConf, data: str, precision: str
         precision: of the arithmetic.
         seed: one of ``teacher.seeds``.
     """
-    kind = filled(conf.kind, "teacher.kind", TEACHER_SUPPLIED)
-    found = locate(kind["_target_"], "teacher.kind")
-    steps, model, training = TEACHER_CODE, None, None
-    if takes(found, "network"):
-        model = filled(conf.model, "teacher.model", BUILT_IN_SIZES)
-        training = training_facts(conf.training, "teacher.training")
+    found = {"data": data, "split": asdict(split), "precision": precision, "seed": seed}
+    return {**found, **_teacher_settings(conf, "teacher")}
+
+
+def _teacher_settings(conf: TeacherConf, path: str) -> Facts:
+    """A teacher's settings as far as it takes them, and the code behind it; of an ensemble, its members'."""
+    kind = filled(conf.kind, f"{path}.kind", TEACHER_SUPPLIED)
+    target = locate(kind["_target_"], f"{path}.kind")
+    steps, model, training, members = TEACHER_CODE, None, None, None
+    if takes(target, "network"):
+        model = None if conf.model is None else filled(conf.model, f"{path}.model", BUILT_IN_SIZES)
+        training = training_facts(conf.training, f"{path}.training")
         steps = (*steps, *NETWORK_CODE, *(PLATEAU_CODE if conf.training.restarts else ()))
+    if takes(target, "members"):
+        members = {
+            name: {"conf": canonical(node), "facts": _teacher_settings(member_conf(node), f"{path}.{name}")}
+            for name, node in (conf.members or {}).items()
+        }
+    file = conf.path if takes(target, "path") else None
     return {
-        "data": data,
-        "split": asdict(split),
         "kind": kind,
-        "cross_fit": canonical(conf.cross_fit) if takes(found, "cross_fit") else None,
+        "cross_fit": canonical(conf.cross_fit) if takes(target, "cross_fit") else None,
+        "file": None if file is None else {"path": file, "sha256": digest_of(file)},
+        "members": members,
         "model": model,
         "training": training,
-        "precision": precision,
-        "seed": seed,
         "code": _code(steps, kind, model or {}, training or {}),
     }
+
+
+def member_conf(node: Mapping[str, Any]) -> TeacherConf:
+    """The settings of a teacher from plain values: a member of an ensemble, or a stored teacher.
+
+    Raises:
+        TsdistillError: a key that a teacher has not.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(TeacherConf), dict(node))
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise TsdistillError(f"teacher: {str(error).splitlines()[0]}") from error
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a teacher's file, in hex.
+
+    Raises:
+        TsdistillError: it can't be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TsdistillError(f"teacher.path={path} can't be read: {error.strerror or error}") from error
 
 
 def pool_facts(teacher: str, plan: Mapping[str, Any]) -> Facts:
@@ -144,6 +184,7 @@ class RunSpec:
         """
         composed = composed.copy()
         apply_trial(composed)
+        expand_members(composed)
         check_composed(composed)
         conf: DistillConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
         spec = cls(composed, conf, build_stages(conf.method), identity_of(composed))

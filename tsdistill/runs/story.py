@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from tsdistill.config.code import code_digest
+from tsdistill.config.members import expand_members
 from tsdistill.config.resolve import apply_trial, check_composed
 from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
@@ -22,6 +23,7 @@ from tsdistill.methods.build import build_stages
 from tsdistill.methods.stage import Stage, StageTask
 from tsdistill.methods.step import TeacherView
 from tsdistill.models.build import count_parameters
+from tsdistill.runs.building import built_teacher
 from tsdistill.runs.maps import training_maps
 from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.session import Job, predict, prepare
@@ -29,7 +31,6 @@ from tsdistill.runs.spec import RunSpec, failure_id, identity_of
 from tsdistill.runs.teaching import (
     best_teacher,
     build_pool,
-    built_teacher,
     facts_of,
     pool_key,
     pool_plan,
@@ -62,6 +63,8 @@ from tsdistill.training.seeds import attempt_seeds, generator_of
 
 def train_teacher(composed: DictConfig) -> None:
     """``tsdistill train-teacher``: a teacher, its logits, its pool and its saliency maps."""
+    composed = composed.copy()
+    expand_members(composed)
     check_composed(composed)
     conf: TeacherTaskConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
     job = prepare(conf)
@@ -128,6 +131,7 @@ def record_failure(composed: DictConfig, error: str) -> None:
     composed = composed.copy()
     with suppress(TsdistillError):  # which may be what failed
         apply_trial(composed)
+        expand_members(composed)
     identity = identity_of(composed)
     failure = {"id": failure_id(identity), **identity, "error": " ".join(error.split())}
     write_failure(Path(composed.out), failure["dataset"], failure["id"], failure)

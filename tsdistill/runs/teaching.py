@@ -6,13 +6,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
-from tsdistill.config.targets import check_target, locate, takes
 from tsdistill.console import say, series_shown
 from tsdistill.errors import TsdistillError
+from tsdistill.runs.building import built_teacher, fit_task
 from tsdistill.runs.session import Job, predict
-from tsdistill.runs.spec import TEACHER_SUPPLIED, pool_facts, teacher_facts
+from tsdistill.runs.spec import pool_facts, teacher_facts
 from tsdistill.saliency.draws import Draws, References, draw_pool
 from tsdistill.saliency.pools import PoolPlan, pool_limits, pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
@@ -29,10 +28,9 @@ from tsdistill.store.teachers import (
     write_pool,
     write_teacher,
 )
-from tsdistill.teachers.base import FitTask, Teacher
-from tsdistill.training.loop import FitResult, autocast
-from tsdistill.training.seeds import attempt_seeds, generator_of
-from tsdistill.training.supervised import Supervised
+from tsdistill.teachers.base import Teacher
+from tsdistill.training.loop import autocast
+from tsdistill.training.seeds import generator_of
 
 
 def best_teacher(job: Job) -> TeacherArtefact:
@@ -80,7 +78,7 @@ def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
     title = _title(job, seed)
     began = time.perf_counter()
     teacher = built_teacher(job)
-    training = dict(teacher.fit(_fit_task(job, seed, title)))
+    training = dict(teacher.fit(fit_task(job, job.conf.teacher, seed, title)))
     fitted = time.perf_counter()
     logits = _clean_logits(teacher, job, title)
     _check_answers(logits, job, title)
@@ -167,37 +165,6 @@ def _check_answers(logits: Mapping[str, torch.Tensor], job: Job, title: str) -> 
             raise TsdistillError(f"{title}: its logits of part {part} are not all finite")
 
 
-def built_teacher(job: Job) -> Teacher:
-    """The teacher that the settings describe, before it has learnt or been restored.
-
-    Raises:
-        TsdistillError: wrong settings, or a class that is no ``Teacher``.
-    """
-    conf = job.conf.teacher
-    check_target(conf.kind, "teacher.kind", supplied=TEACHER_SUPPLIED)
-    found = locate(conf.kind["_target_"], "teacher.kind")
-    settings = {key: value for key, value in conf.kind.items() if key != "_target_"}
-    if takes(found, "network"):
-        if conf.model is None:
-            raise TsdistillError("teacher.model is not set; choose a model by teacher=fcn, for instance")
-        settings["network"] = partial(job.build, conf.model, "teacher.model")
-    if takes(found, "cross_fit"):
-        settings["cross_fit"] = conf.cross_fit
-    elif conf.cross_fit not in ("auto", 0):
-        raise TsdistillError(f"teacher.cross_fit={conf.cross_fit}: teacher {conf.name} can't be cross-fitted")
-    try:
-        teacher = found(**settings)
-    except TsdistillError:
-        raise
-    except Exception as error:  # whatever a user's constructor may raise
-        raise TsdistillError(f"teacher.kind: {str(error) or type(error).__name__}") from error
-    if not isinstance(teacher, Teacher):
-        raise TsdistillError(
-            f"teacher.kind._target_={conf.kind['_target_']} is no tsdistill.teachers.base.Teacher"
-        )
-    return teacher
-
-
 def restored_teacher(job: Job, artefact: TeacherArtefact) -> Teacher:
     """A stored teacher that answers anew: from its state, or fitted again."""
     if artefact.key in _last_refitted:
@@ -205,7 +172,7 @@ def restored_teacher(job: Job, artefact: TeacherArtefact) -> Teacher:
     teacher = built_teacher(job)
     seed = int(artefact.config["seed"])
     title = _title(job, seed)
-    teacher.restore(artefact.weights, _fit_task(job, seed, title))
+    teacher.restore(artefact.weights, fit_task(job, job.conf.teacher, seed, title))
     if "teacher_features" in teacher.provides:
         return teacher
     some = slice(COMPARED)
@@ -219,28 +186,6 @@ def restored_teacher(job: Job, artefact: TeacherArtefact) -> Teacher:
 
 COMPARED = 32
 """Test series by whose answers a teacher that is fitted again is held against the stored one."""
-
-
-def _fit_task(job: Job, seed: int, title: str) -> FitTask:
-    training = job.conf.teacher.training
-    kind = job.conf.teacher.kind["_target_"]
-    is_network = takes(locate(kind, "teacher.kind"), "network")
-
-    def optimise(model: nn.Module, start: int, watched: bool) -> FitResult:
-        if not is_network:  # then its key would not cover the settings
-            raise TsdistillError(
-                f"{kind}: only a teacher whose constructor takes 'network' may use task.optimise"
-            )
-        task = Supervised(model, job.parts, job.score(training.monitor))
-        return job.fit(task, training, start, title, partial(job.learns, model) if watched else None)
-
-    return FitTask(
-        {name: part for name, part in job.parts.items() if name != "test"},
-        len(job.dataset.classes),
-        job.device,
-        tuple(attempt_seeds(seed, training.restarts if is_network else 0)),
-        optimise,
-    )
 
 
 def pool_key(teacher: str, plan: PoolPlan) -> str:
@@ -268,11 +213,18 @@ def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
     )
 
 
-def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) -> PoolArtefact:
+def drawn_pool(job: Job, plan: PoolPlan) -> Draws:
+    """The perturbations of a pool, on the CPU."""
     train = job.parts["train"]
     references = References(train.x, train.y, train.lengths)
-    generator = generator_of(plan.seed, "pool")
-    draws = draw_pool(references, train.y, plan.limits, plan.size, generator, plan.channels)
+    return draw_pool(
+        references, train.y, plan.limits, plan.size, generator_of(plan.seed, "pool"), plan.channels
+    )
+
+
+def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) -> PoolArtefact:
+    train = job.parts["train"]
+    references, draws = References(train.x, train.y, train.lengths), drawn_pool(job, plan)
     title = _title(job, int(teacher.config["seed"]))
     every = int(plan.limits.max())
     if job.conf.saliency.pool_size is None and plan.size < every:

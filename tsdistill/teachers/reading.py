@@ -103,6 +103,12 @@ def are_votes(answers: Answers, voters: int) -> bool:
     return bool(np.allclose(votes, votes.round(), atol=1e-6) or np.isin(answers, (0.0, 1.0)).any())
 
 
+def sums_to_one(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows of (N, K) are probabilities."""
+    found: NDArray[np.bool_] = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < 1e-3)
+    return found
+
+
 def is_one_hot(answers: Answers) -> bool:
     """Whether each answer is one class with certainty."""
     return bool(np.isin(answers, (0.0, 1.0)).all())
