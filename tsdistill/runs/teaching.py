@@ -10,10 +10,11 @@ from torch import nn
 
 from tsdistill.config.targets import check_target, locate, takes
 from tsdistill.console import say
+from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.runs.session import Job, predict
 from tsdistill.runs.spec import TEACHER_SUPPLIED, pool_facts, teacher_facts
-from tsdistill.saliency.draws import Draws, References, draw_pool
+from tsdistill.saliency.draws import Draws, References, draw_pool, noise_like
 from tsdistill.saliency.pools import PoolPlan, pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
@@ -182,8 +183,8 @@ def _fit_task(job: Job, seed: int, title: str) -> FitTask:
 
 def pool_key(teacher: str, plan: PoolPlan) -> str:
     """Name of a teacher's pool."""
-    made_of = {"window": plan.window, "size": plan.size, "seed": plan.seed, "channels": plan.channels}
-    return key_of("pool", pool_facts(teacher, made_of))
+    names = ("window", "size", "seed", "channels", "noise")
+    return key_of("pool", pool_facts(teacher, {name: getattr(plan, name) for name in names}))
 
 
 def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
@@ -202,7 +203,7 @@ def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
 
 def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) -> PoolArtefact:
     train = job.parts["train"]
-    references = References(train.x, train.y, train.lengths)
+    references = _donors(train, plan)
     generator = generator_of(plan.seed, "pool")
     draws = draw_pool(references, train.y, plan.limits, plan.size, generator, plan.channels)
     model = restored_teacher(job, teacher).as_module()
@@ -215,12 +216,18 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     return pool
 
 
+def _donors(train: TensorPart, plan: PoolPlan) -> References:
+    """What lends the windows: the training series, or noise that is drawn once like the pool."""
+    series = References(train.x, train.y, train.lengths)
+    return noise_like(series, generator_of(plan.seed, "noise")) if plan.noise else series
+
+
 def window_source(job: Job, teacher: TeacherArtefact, generator: torch.Generator) -> WindowSource:
     """Where a student's steps get their perturbations: the cached pool, or the teacher in the loop."""
     train, conf = job.parts["train"], job.conf.saliency
-    references = References(train.x, train.y, train.lengths)
+    plan = PoolPlan.of(conf, train, job.dataset.channels)
+    references = _donors(train, plan)
     if conf.mode.value == "online":
-        plan = PoolPlan.of(conf, train, job.dataset.channels)
         return OnlineWindows(
             restored_teacher(job, teacher).as_module(),
             references,
