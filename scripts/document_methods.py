@@ -189,8 +189,8 @@ def _index(made: Mapping[str, _Method]) -> str:
                 HEAD,
                 "`tsdistill distill method=NAME` trains a student with one of these; `method=NAME+tsd` adds "
                 "TSD to the last stage of any that lacks it, with `method.w_ce` 1 and `method.tsd_lam` 1, "
-                "and keeps the method's grid. A method that needs more than its teacher gives is refused before "
-                "any training.",
+                "and keeps the method's grid. A method that needs more than its teacher gives is refused "
+                "before any training.",
                 "Parameters are those that a method trains beside the student, for fcn → lstm_8.",
                 markdown_table(
                     ("method", "needs of the teacher", "parameters", "works with", "transfers"), rows

@@ -50,7 +50,9 @@ def measure(folder: Path) -> list[Row]:
     ]
 
 
-def last_stage(name: str, model: nn.Module, parts: Parts, copies: int | None = None) -> StageTask:
+def last_stage(
+    name: str, model: nn.Module, parts: Parts, copies: int | None = None, taught_by: str | None = None
+) -> StageTask:
     """The last stage of a method at its default settings under a teacher that has not learnt.
 
     Args:
@@ -58,9 +60,10 @@ def last_stage(name: str, model: nn.Module, parts: Parts, copies: int | None = N
         model: the student.
         parts: of a set with ``CLASSES`` classes and without padding.
         copies: M; None takes the default.
+        taught_by: ``fcn`` or ``lstm``; None takes the one that the benchmark has for this method.
     """
     stage = build_stages(composed(f"method={name}").method)[-1]
-    taught = NetworkTeacher.around(teacher(_taught(name), CLASSES))
+    taught = NetworkTeacher.around(teacher(taught_by or _taught(name), CLASSES))
     train, needs = parts["train"], stage.needs
     view = TeacherView(
         {part: taught.logits(series.x) for part, series in parts.items()},
