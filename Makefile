@@ -7,10 +7,10 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all lint types tests test-page benchmark five-sets controls planted architectures published clean
+.PHONY: help setup demo test test-all lint types tests test-page benchmark five-sets controls paper paper-as-released modern planted architectures published clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(READY)  ## the environment alone
 
@@ -56,6 +56,18 @@ controls: $(READY)  ## TSD beside its controls, the README's table; needs TSDIST
 	$(BIN)/tsdistill train-teacher -m teacher=fcn 'teacher.seeds=[1,2]' dataset.name=$(SIX) dataset.max_length=100 out=$(OUT)
 	$(BIN)/tsdistill evaluate out=$(OUT)
 	$(BIN)/tsdistill report out=$(OUT)
+
+# What a paper target may be given: sets=small, yes=true
+PAPER_WORDS = out=$(OUT)/$(1) $(if $(sets),sets=$(sets)) $(if $(yes),yes=$(yes))
+
+paper: $(READY)  ## the paper's protocol; says its cost first; sets=small, yes=true; needs TSDISTILL_DATA
+	$(BIN)/python scripts/reproduce.py paper $(call PAPER_WORDS,paper)
+
+paper-as-released: $(READY)  ## the same with the released code's faults
+	$(BIN)/python scripts/reproduce.py paper_as_released $(call PAPER_WORDS,paper_as_released)
+
+modern: $(READY)  ## all methods under this project's defaults, with a strong teacher
+	$(BIN)/python scripts/reproduce.py modern $(call PAPER_WORDS,modern)
 
 planted: $(READY)  ## saliency against a known truth
 	$(BIN)/tsdistill distill experiment=planted out=$(OUT)

@@ -18,7 +18,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
-from measures import commands, epochs, hardware, kernel, loading, memory, pools, steps
+from measures import commands, epochs, hardware, kernel, loading, memory, methods, pools, steps
 from measures.base import Goal, Row
 from measures.document import markdown_table, put
 from rich.table import Table
@@ -32,6 +32,7 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "start": commands.measure_start,
     "step": steps.measure,
     "default": epochs.measure_default,
+    "methods": methods.measure,
     "kernel": kernel.measure,
     "epochs": epochs.measure_runs,
     "pool": pools.measure,

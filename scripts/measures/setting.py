@@ -102,15 +102,20 @@ def task(model: nn.Module, parts: Parts, copies: int | None) -> StageTask:
     if copies is None:
         return StageTask(model, Stage("train", {"ce": CrossEntropy()}, {"ce": 1.0}), TeacherView(), parts)
     generator = torch.Generator().manual_seed(0)
-    starts = train.x.shape[-1] - WINDOW + 1
-    references = References(train.x, train.y)
-    pool = draw_pool(references, train.y, torch.full((len(train),), starts), starts, generator)
     classes = int(train.y.max()) + 1
-    answers = torch.randn(len(train), starts, classes, generator=generator)
-    windows = CachedWindows(pool, answers, references, WINDOW, copies, "uniform", generator)
+    windows = pool_of(train, classes, copies, generator)
     logits = {name: torch.randn(len(part), classes, generator=generator) for name, part in parts.items()}
     stage = Stage("train", {"ce": CrossEntropy(), "tsd": TemporalSaliency()}, {"ce": 1.0, "tsd": 1.0})
     return StageTask(model, stage, TeacherView(logits, windows=windows), parts)
+
+
+def pool_of(train: TensorPart, classes: int, copies: int, generator: torch.Generator) -> CachedWindows:
+    """A pool of every start once, with random answers."""
+    starts = train.x.shape[-1] - WINDOW + 1
+    references = References(train.x, train.y)
+    pool = draw_pool(references, train.y, torch.full((len(train),), starts), starts, generator)
+    answers = torch.randn(len(train), starts, classes, generator=generator)
+    return CachedWindows(pool, answers, references, WINDOW, copies, "uniform", generator)
 
 
 def fit_epochs(trained: StageTask, epochs: int) -> None:

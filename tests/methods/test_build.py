@@ -7,8 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from tsdistill.config.resolve import apply_trial, conf_folder, grid_keys
-from tsdistill.config.schema import register
+from tsdistill.config.resolve import apply_trial, conf_folder, grid_keys, settle_method
+from tsdistill.config.schema import Donors, register
 from tsdistill.errors import TsdistillError
 from tsdistill.methods.build import build_stages
 from tsdistill.methods.ce import CrossEntropy
@@ -158,3 +158,41 @@ def test_what_cannot_be_is_refused_in_one_line(method, told):
     with pytest.raises(TsdistillError) as error:
         build_stages(method)
     assert str(error.value) == told
+
+
+def settled(*overrides):
+    conf = composed(*overrides)
+    settle_method(conf)
+    return conf
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if "tsd" not in name])
+def test_tsd_can_be_added_to_every_method(name):
+    alone = stages_of(composed(f"method={name}"))
+    conf = settled(f"method={name}+tsd", "method.tsd_lam=3", "method.tsd_tau=2")
+    both = stages_of(conf)
+    assert conf.method.name == f"{name}+tsd" and "added" not in conf.method
+    assert [stage.name for stage in both] == [stage.name for stage in alone]
+    assert [dict(stage.weights) for stage in both[:-1]] == [dict(stage.weights) for stage in alone[:-1]]
+    assert both[-1].weights == {**alone[-1].weights, "ce": 1.0, "tsd": 3.0}
+    assert both[-1].terms["tsd"].tau == 2.0
+    kinds = {key: type(term) for key, term in both[-1].terms.items()}
+    expected = {key: type(term) for key, term in alone[-1].terms.items()}
+    assert kinds == {**expected, "ce": CrossEntropy, "tsd": TemporalSaliency}
+    assert conf.method.grid == composed(f"method={name}").method.grid
+
+
+def test_a_trial_of_the_methods_own_grid_applies_with_tsd_added():
+    conf = settled("method=dkd+tsd", "trial=1")
+    [stage] = stages_of(conf)
+    assert stage.terms["dkd"].tau == 1.0 and stage.terms["tsd"].tau == 8.0
+
+
+def test_tsd_is_not_added_twice():
+    with pytest.raises(TsdistillError, match=r"method tsd_kd\+tsd: tsd_kd has TSD already"):
+        settled("method=tsd_kd+tsd")
+
+
+def test_noise_goes_with_its_method_alone():
+    assert composed("method=fd_noise", "saliency=paper").saliency.donors is Donors.noise
+    assert composed("method=fd_raw").saliency.donors is Donors.opposing

@@ -165,10 +165,10 @@ def test_a_recurrent_students_gradient_is_that_of_differences(term, cell):
     loss().backward()
     for at in ((0, 1), (9, 3)):
         found = []
-        for change in (1e-4, -1e-4):
+        for change in (1e-2, -1e-2):
             with torch.no_grad():
                 weight[at] += change
             found.append(loss().item())
             with torch.no_grad():
                 weight[at] -= change
-        assert weight.grad[at].item() == pytest.approx((found[0] - found[1]) / 2e-4, rel=1e-3, abs=1e-3)
+        assert weight.grad[at].item() == pytest.approx((found[0] - found[1]) / 2e-2, rel=1e-2, abs=1e-4)

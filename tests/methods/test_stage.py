@@ -400,3 +400,25 @@ def test_what_was_not_declared_is_refused(ask, message):
     task = StageTask(fcn(0), Stage("s", {"g": Greedy()}, {"g": 1.0}), TeacherView({}), parts())
     with pytest.raises(TsdistillError, match=message):
         task.step(torch.arange(4), 1)
+
+
+@pytest.mark.parametrize("largest", [2**26, 1])
+def test_a_frozen_teachers_features_are_computed_once_unless_they_are_too_many(largest, monkeypatch):
+    monkeypatch.setattr(stage_module, "LARGEST_KEPT", largest)
+    data, teacher = parts(), frozen()
+    passes = []
+    teacher.blocks[0].register_forward_hook(lambda _, inputs, __: passes.append(len(inputs[0])))
+    task = StageTask(fcn(0), Stage("s", {"hint": Hint()}, {"hint": 1.0}), TeacherView(network=teacher), data)
+    passes.clear()
+    rows = torch.tensor([5, 0, 9])
+    losses = [float(task.step(rows, epoch)["hint"].detach()) for epoch in (1, 2)]
+    task.train(False)
+    task.validate()
+    assert passes == ([N, V] if largest > 1 else [3, 3, V])
+    with torch.no_grad():
+        hint = teacher.blocks[1](teacher.blocks[0](data["train"].x[rows]))
+        torch.manual_seed(0)
+        student = task.student.train()
+        guided = student.blocks[1](student.blocks[0](data["train"].x[rows]))
+        expected = 0.5 * (task.terms["hint"].regressor(guided) - hint).square().mean()
+    assert losses == pytest.approx([float(expected)] * 2, rel=1e-4)

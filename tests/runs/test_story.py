@@ -152,9 +152,21 @@ def test_smoke_runs_every_method(smoke: Path) -> None:
 def test_every_other_method_runs_too(smoke: Path, tsdistill: Command) -> None:
     methods = {path.stem for path in (conf_folder() / "method").glob("*.yaml")}
     for method in sorted(methods - {result["method"] for result in results(smoke)}):
-        told = distill(tsdistill, f"method={method}", "training.epochs=1", "teacher.training.epochs=1")
+        pair = ["teacher=lstm_8"] if method == "memkd" else []
+        words = (f"method={method}", "training.epochs=1", "teacher.training.epochs=1", *pair)
+        told = distill(tsdistill, *words)
         assert told.status == 0, told.err
         assert f"UnitTest {method} lstm_8 seed 0: test AP" in told.out
+
+
+def test_layers_that_do_not_fit_are_refused_before_a_teacher_is_trained(
+    tmp_path: Path, tsdistill: Command
+) -> None:
+    told = tsdistill("distill", *TINY, f"out={tmp_path}", "method=memkd")
+    assert told.status == 2 and "choose an LSTM or a GRU on both sides" in told.err
+    told = tsdistill("distill", *TINY, f"out={tmp_path}", "method=at", "method.teacher_layer=block.1")
+    assert told.status == 2 and "did you mean 'blocks.1'?" in told.err
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_record_is_whole(smoke: Path) -> None:

@@ -11,6 +11,7 @@ from tsdistill.saliency.draws import (
     References,
     cut_windows,
     draw_pool,
+    noise_like,
     resolve_window,
     sample_columns,
 )
@@ -208,3 +209,15 @@ def test_one_very_short_series_among_long_ones_costs_no_memory():
     )
     assert pool.starts[0].eq(0).all()
     assert torch.equal(pool.starts[1:], torch.arange(3000).expand(2000, 3000))
+
+
+def test_noise_has_each_channels_mean_and_deviation_over_true_steps():
+    x = torch.randn(200, 2, 30, generator=generator()) * torch.tensor([[1.0], [5.0]]) + 7.0
+    lengths = torch.arange(200) % 20 + 11
+    x = x.masked_fill(torch.arange(30) >= lengths[:, None, None], 0.0)
+    series = References(x, torch.arange(200) % 2, lengths)
+    noise = noise_like(series, generator(1))
+    assert torch.allclose(noise.x.mean(dim=(0, 2)), torch.tensor([7.0, 7.0]), atol=0.3)
+    assert torch.allclose(noise.x.std(dim=(0, 2)), torch.tensor([1.0, 5.0]), rtol=0.05)
+    assert noise.y is series.y and noise.lengths is lengths
+    assert torch.equal(noise.x, noise_like(series, generator(1)).x)

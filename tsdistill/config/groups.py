@@ -1,8 +1,9 @@
-"""The groups ``teacher`` and ``student``: every file of ``model/`` in either role."""
+"""Choices that no file holds: models as ``teacher`` and ``student``, and ``method=NAME+tsd``."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -38,6 +39,45 @@ def register_models(folders: Iterable[Path]) -> None:
             if f"{name}.yaml" not in taken:
                 node = {"defaults": [{"/model@model": name}, "_self_"], "name": name}
                 store.store(name=name, group=role, node=node, provider=PROVIDER)
+
+
+PLUS = "+tsd"
+"""Behind a method's name: TSD is added to its last stage."""
+
+
+def register_additions(folders: Iterable[Path]) -> None:
+    """Let TSD be added to every ``method/NAME.yaml``, as ``method=NAME+tsd``.
+
+    Args:
+        folders: folders of configs besides the package's own.
+    """
+    store = ConfigStore.instance()
+    names = {path.stem for folder in (conf_folder(), *folders) for path in (folder / "method").glob("*.yaml")}
+    for name in names:
+        node = {"defaults": [name, "_self_"], **_addition(name)}
+        store.store(name=f"{name}{PLUS}", group="method", node=node, provider=PROVIDER)
+
+
+def _addition(name: str) -> dict[str, Any]:
+    """What is added: TSD with its default settings, and cross-entropy of weight 1."""
+    term = {
+        "_target_": "tsdistill.methods.tsd.TemporalSaliency",
+        "tau": "${method.tsd_tau}",
+        "form": "${method.tsd_form}",
+        "scale": "${method.tsd_scale}",
+    }
+    return {
+        "name": f"{name}{PLUS}",
+        "w_ce": 1.0,
+        "tsd_lam": 1.0,
+        "tsd_tau": 8.0,
+        "tsd_form": "classwise",
+        "tsd_scale": "own",
+        "added": {
+            "terms": {"ce": {"_target_": "tsdistill.methods.ce.CrossEntropy"}, "tsd": term},
+            "weights": {"ce": "${method.w_ce}", "tsd": "${method.tsd_lam}"},
+        },
+    }
 
 
 def config_folders(words: Sequence[str]) -> list[Path]:

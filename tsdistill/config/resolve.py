@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 import tsdistill
 from tsdistill.config.canonical import canonical
@@ -76,6 +76,31 @@ def check_keys(conf: DictConfig, path: str = "") -> None:
             raise TsdistillError(f"{path}{key}: there is no such setting; {nearest(key, known)}")
         if not OmegaConf.is_missing(conf, key) and isinstance(conf[key], DictConfig):
             check_keys(conf[key], f"{path}{key}.")
+
+
+def settle_method(conf: DictConfig) -> None:
+    """Add to the last stage what ``method=NAME+tsd`` adds, then apply the trial; in place.
+
+    Args:
+        conf: a composed ``DistillConf``.
+
+    Raises:
+        TsdistillError: the method has TSD already, or see ``apply_trial``.
+    """
+    added = conf.method.get("added")
+    if added is not None:
+        stages = conf.method.get("stages") or {}
+        if not stages:
+            raise TsdistillError(f"method {conf.method.name}: it has no stages; see conf/method/tsd.yaml")
+        last = stages[list(stages)[-1]]
+        if "tsd" in last.terms:
+            raise TsdistillError(
+                f"method {conf.method.name}: {conf.method.name.partition('+')[0]} has TSD already"
+            )
+        with open_dict(conf.method):
+            last.merge_with(added)
+            del conf.method.added
+    apply_trial(conf)
 
 
 def apply_trial(conf: DictConfig) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from tsdistill.config.groups import register_models
+from tsdistill.config.groups import register_additions, register_models
 
 __neutral__ = "its values are part of every key"
 
@@ -61,6 +61,13 @@ class Sampling(Enum):
     uniform = "uniform"
     stratified = "stratified"
     antithetic = "antithetic"
+
+
+class Donors(Enum):
+    """What stands in a replaced window: a training series of another class, or noise."""
+
+    opposing = "opposing"
+    noise = "noise"
 
 
 class BatchNorm(Enum):
@@ -156,7 +163,7 @@ class SaliencyConf:
     """The perturbations of temporal saliency.
 
     ``window`` is in steps, or a fraction of the length below 1; ``perturbations`` is M, ``pool_size`` is P
-    (null: every start once).
+    (null: every start once). ``donors`` is set by the method ``fd_noise``.
     """
 
     window: float = 10
@@ -167,6 +174,7 @@ class SaliencyConf:
     sampling: Sampling = Sampling.uniform
     per_channel: bool = False
     batch_norm: BatchNorm = BatchNorm.clean
+    donors: Donors = Donors.opposing
 
 
 @dataclass
@@ -473,12 +481,14 @@ COMMANDS = {
 
 
 def register(folders: Iterable[Path] = ()) -> None:
-    """Put the schemas, and every model as a teacher and as a student, into Hydra's ConfigStore.
+    """Put what no file holds into Hydra's ConfigStore: schemas, models in both roles, methods with TSD added.
 
     Args:
-        folders: folders of configs besides the package's own, whose models are put there too.
+        folders: folders of configs besides the package's own, whose models and methods are put there too.
     """
     store = ConfigStore.instance()
     for command, schema in COMMANDS.items():
         store.store(name=f"{command}_schema", node=schema)
+    folders = list(folders)
     register_models(folders)
+    register_additions(folders)

@@ -10,10 +10,13 @@ from torch.nn import functional
 
 from tsdistill.data.tensors import TensorPart
 from tsdistill.methods.base import LossTerm, Models, Need
+from tsdistill.methods.features import forward_to
 from tsdistill.methods.step import Plan, Step, TeacherView, union
 from tsdistill.saliency.joint import Statistics
 
 EVALUATION_BATCH = 512
+LARGEST_KEPT = 2**26
+"""Most numbers in the teacher's features that are kept for a part; above, each step computes its own."""
 TRAINING_ONLY: frozenset[Need] = frozenset({"windows", "teacher_gradients", "student_gradients"})
 """What only steps on the training part bring."""
 
@@ -91,6 +94,7 @@ class StageTask(nn.Module):
         for term in self.stage.terms.values():
             term.bind(models)
             term.to(train.x.device)
+        self._numbers = sum(layer.shape[0] * layer.shape[1] for layer in models.teacher_layers.values())
         return Plan(
             needs,
             frozenset(models.student_layers),
@@ -121,8 +125,25 @@ class StageTask(nn.Module):
         Returns:
             ``loss``, and the unweighted value of each term by its name; scalars.
         """
+        self._keep_features("train")
         batch = self.parts["train"].rows(rows.to(self.parts["train"].y.device))
         return self._losses(Step(self._plan, "train", rows, batch, epoch, self.student, self.teacher))
+
+    @torch.no_grad()
+    def _keep_features(self, name: str) -> None:
+        """Compute the teacher's features on a whole part once: it is frozen, and the series don't change."""
+        layers, kept, part = self._plan.teacher_layers, self.teacher.features, self.parts[name]
+        if not layers or layers <= set(kept.get(name, ())):
+            return
+        if self._numbers * len(part) > LARGEST_KEPT:
+            kept.pop(name, None)  # an earlier stage's, of other layers
+            return
+        assert self.teacher.network is not None
+        found = [
+            forward_to(self.teacher.network, layers, batch.x, batch.lengths)
+            for batch in part.chunks(EVALUATION_BATCH)
+        ]
+        kept[name] = {layer: torch.cat([each[layer] for each in found]).float() for layer in layers}
 
     def _losses(self, step: Step) -> dict[str, Tensor]:
         """Evaluate the terms that this part of the data suffices for, and their weighted sum."""
@@ -144,6 +165,7 @@ class StageTask(nn.Module):
             ``loss`` (without the terms that need what only the training part has), each such term, ``ce``,
             and whatever ``score`` adds.
         """
+        self._keep_features("validation")
         part = self.parts["validation"]
         totals: dict[str, float] = {}
         outputs = []

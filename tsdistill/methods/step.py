@@ -36,6 +36,7 @@ class TeacherView:
         windows: perturbations and the teacher's logits on them; only where a term needs them.
         network: in eval mode, frozen; only where a term needs features.
         teacher: for answers on any series; only where a term needs them.
+        features: of a whole part, (N, D, T) by layer and part, where they were computed once for all steps.
     """
 
     logits: Mapping[str, Tensor] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class TeacherView:
     windows: WindowSource | None = None
     network: nn.Module | None = None
     teacher: Answering | None = None
+    features: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,9 @@ class TeacherSide:
     @cached_property
     def _features(self) -> Mapping[str, Tensor]:
         step = self._step
+        if step.part in self._view.features:
+            whole = self._view.features[step.part]
+            return {layer: kept[as_rows(step.rows, kept)] for layer, kept in whole.items()}
         assert self._view.network is not None
         with torch.no_grad():
             found = forward_to(self._view.network, step.plan.teacher_layers, step.x.detach(), step.lengths)

@@ -26,11 +26,12 @@ def gaussian_nll(mean: Tensor, variance: Tensor, hint: Tensor, inside: Tensor | 
     Returns:
         Scalar, the mean over all elements that are no padding; can be negative.
     """
-    spread = variance[:, None]
-    terms = 0.5 * ((mean - hint.detach()).square() / spread + spread.log())
+    squared = (mean - hint.detach()).square()
     if inside is None:
-        return terms.mean()
-    return (terms.mean(dim=1) * inside).sum() / inside.sum().clamp_min(1)
+        errors = squared.mean(dim=(0, 2))
+    else:
+        errors = (squared * inside[:, None]).sum(dim=(0, 2)) / inside.sum().clamp_min(1)
+    return 0.5 * (errors / variance + variance.log()).mean()
 
 
 class VariationalInformation(FeaturePair):

@@ -8,6 +8,7 @@ can't be judged here stays, and so does whatever tsdistill has not made.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,8 @@ def _judge_pool(pool: Thing, standing: set[str], runs: Sequence[Thing], kept: Se
     channels = {run.result["data"]["channels"] for run in runs if run.result.get("teacher_id") == teacher}
     drawn: Iterable[int | None] = channels if facts["drawn"] else (None,)
     made_of = (teacher, facts["window"], facts["size"])
-    if pool.key in {pool_key_today(*made_of, seed, each) for seed in seeds for each in drawn}:
+    possible = product(seeds, drawn, (False, True))
+    if pool.key in {pool_key_today(*made_of, *each) for each in possible}:
         return replace(pool, verdict=Verdict(True))
     if any(run.facts.get("pool") == pool.key for run in runs):
         return replace(pool, verdict=Verdict(False, "the code that draws it was edited"))

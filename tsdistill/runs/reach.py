@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tsdistill.config.schema import DistillConf, SaliencyConf, SplitConf, TeacherConf, TrainingConf
+from tsdistill.config.schema import DistillConf, Donors, SaliencyConf, SplitConf, TeacherConf, TrainingConf
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.spec import RunSpec, pool_facts, teacher_facts
 from tsdistill.runs.why import differences
@@ -90,11 +90,10 @@ def judge_run(result: Mapping[str, Any], config_yaml: str, facts: Mapping[str, A
     return _stale(today, facts)
 
 
-def pool_key_today(teacher: str, window: int, size: int, seed: int, channels: int | None) -> str:
+def pool_key_today(teacher: str, window: int, size: int, seed: int, channels: int | None, noise: bool) -> str:
     """Key that today's code gives a pool."""
-    return key_of(
-        "pool", pool_facts(teacher, {"window": window, "size": size, "seed": seed, "channels": channels})
-    )
+    made_of = {"window": window, "size": size, "seed": seed, "channels": channels, "noise": noise}
+    return key_of("pool", pool_facts(teacher, made_of))
 
 
 def _stale(today: Mapping[str, Any], stored: Mapping[str, Any]) -> Verdict:
@@ -125,5 +124,6 @@ def _pools(conf: SaliencyConf, teacher: str, data: Mapping[str, Any]) -> Iterato
     for window in sorted({resolve_window(conf.window, length) for length in shortest}):
         every = longest - window + 1
         sizes = [min(every, max(most, conf.perturbations)) for most in (every, *pool_limits(every))]
+        noise = conf.donors is Donors.noise
         for size in sorted(set(sizes)) if conf.pool_size is None else [conf.pool_size]:
-            yield pool_key_today(teacher, window, size, conf.pool_seed, channels)
+            yield pool_key_today(teacher, window, size, conf.pool_seed, channels, noise)

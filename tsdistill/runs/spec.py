@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tsdistill.config.canonical import canonical, filled, targets_in
 from tsdistill.config.code import code_behind
 from tsdistill.config.members import expand_members
-from tsdistill.config.resolve import apply_trial, check_composed, grid_keys, recorded_settings
+from tsdistill.config.resolve import check_composed, grid_keys, recorded_settings, settle_method
 from tsdistill.config.schema import (
     CalibrationConf,
     CalibrationTarget,
@@ -183,7 +183,7 @@ class RunSpec:
             TsdistillError: a setting that is unknown, or of the wrong type, or a method that cannot be built.
         """
         composed = composed.copy()
-        apply_trial(composed)
+        settle_method(composed)
         expand_members(composed)
         check_composed(composed)
         conf: DistillConf = OmegaConf.to_object(composed)  # type: ignore[assignment]

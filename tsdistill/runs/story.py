@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tsdistill.config.code import code_digest
 from tsdistill.config.members import expand_members
-from tsdistill.config.resolve import apply_trial, check_composed
+from tsdistill.config.resolve import check_composed, settle_method
 from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
@@ -130,7 +130,7 @@ def record_failure(composed: DictConfig, error: str) -> None:
     """
     composed = composed.copy()
     with suppress(TsdistillError):  # which may be what failed
-        apply_trial(composed)
+        settle_method(composed)
         expand_members(composed)
     identity = identity_of(composed)
     failure = {"id": failure_id(identity), **identity, "error": " ".join(error.split())}
@@ -177,8 +177,9 @@ class _Run:
         job = prepare(conf)
         if "windows" in spec.needs:  # refuse windows that do not fit before a teacher is trained
             PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
-        job.build(conf.student.model, "student.model")  # refuse a wrong student before a teacher is trained
+        student = job.build(conf.student.model, "student.model")  # refuse a wrong one before any training
         _refuse_lacking_teacher(spec, built_teacher(job))
+        _refuse_unfit_layers(spec, job, student)
         teacher = best_teacher(job)
         keyed = _Keyed.under(spec, job, teacher)
         return cls(spec, job, teacher, keyed.facts, keyed.id)
@@ -207,6 +208,17 @@ def _refuse_lacking_teacher(spec: RunSpec, teacher: Teacher) -> None:
             f"{spec.conf.teacher.name} ({type(teacher).__name__}) does not provide; "
             "choose a method that needs its answers alone, such as kd, tsd or tsd_kd"
         )
+
+
+def _refuse_unfit_layers(spec: RunSpec, job: Job, student: nn.Module) -> None:
+    """Let the terms ask for their layers on networks that have not learnt, before anything is trained."""
+    asking = [stage for stage in spec.stages if "teacher_features" in stage.needs]
+    node = spec.conf.teacher.model
+    if not asking or node is None:  # a teacher of the user's own may make its network elsewhere
+        return
+    teacher = job.build(node, "teacher.model")
+    for stage in asking:
+        StageTask(student, stage, TeacherView(network=teacher), job.parts)
 
 
 def _stored(run: _Run) -> dict[str, Any] | None:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from tsdistill.console import say, series_shown
+from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.runs.building import built_teacher, fit_task
 from tsdistill.runs.session import Job, predict
 from tsdistill.runs.spec import pool_facts, teacher_facts
-from tsdistill.saliency.draws import Draws, References, draw_pool
+from tsdistill.saliency.draws import Draws, References, draw_pool, noise_like
 from tsdistill.saliency.pools import PoolPlan, pool_limits, pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
@@ -190,8 +191,8 @@ COMPARED = 32
 
 def pool_key(teacher: str, plan: PoolPlan) -> str:
     """Name of a teacher's pool."""
-    made_of = {"window": plan.window, "size": plan.size, "seed": plan.seed, "channels": plan.channels}
-    return key_of("pool", pool_facts(teacher, made_of))
+    names = ("window", "size", "seed", "channels", "noise")
+    return key_of("pool", pool_facts(teacher, {name: getattr(plan, name) for name in names}))
 
 
 def pool_plan(job: Job, teacher: TeacherArtefact) -> PoolPlan:
@@ -216,15 +217,13 @@ def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
 def drawn_pool(job: Job, plan: PoolPlan) -> Draws:
     """The perturbations of a pool, on the CPU."""
     train = job.parts["train"]
-    references = References(train.x, train.y, train.lengths)
-    return draw_pool(
-        references, train.y, plan.limits, plan.size, generator_of(plan.seed, "pool"), plan.channels
-    )
+    generator = generator_of(plan.seed, "pool")
+    return draw_pool(_donors(train, plan), train.y, plan.limits, plan.size, generator, plan.channels)
 
 
 def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) -> PoolArtefact:
     train = job.parts["train"]
-    references, draws = References(train.x, train.y, train.lengths), drawn_pool(job, plan)
+    references, draws = _donors(train, plan), drawn_pool(job, plan)
     title = _title(job, int(teacher.config["seed"]))
     every = int(plan.limits.max())
     if job.conf.saliency.pool_size is None and plan.size < every:
@@ -262,12 +261,18 @@ def _check_pool(logits: torch.Tensor, title: str) -> None:
         )
 
 
+def _donors(train: TensorPart, plan: PoolPlan) -> References:
+    """What lends the windows: the training series, or noise that is drawn once like the pool."""
+    series = References(train.x, train.y, train.lengths)
+    return noise_like(series, generator_of(plan.seed, "noise")) if plan.noise else series
+
+
 def window_source(job: Job, teacher: TeacherArtefact, generator: torch.Generator) -> WindowSource:
     """Where a student's steps get their perturbations: the cached pool, or the teacher in the loop."""
     train, conf = job.parts["train"], job.conf.saliency
-    references = References(train.x, train.y, train.lengths)
+    plan = PoolPlan.of(conf, train, job.dataset.channels)
+    references = _donors(train, plan)
     if conf.mode.value == "online":
-        plan = PoolPlan.of(conf, train, job.dataset.channels)
         answering = restored_teacher(job, teacher)
         if len(answering.training_modules(len(train))) > 1:
             raise TsdistillError(

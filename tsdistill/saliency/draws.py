@@ -57,6 +57,28 @@ class References:
     lengths: Tensor | None = None
 
 
+def noise_like(references: References, generator: torch.Generator) -> References:
+    """White noise in place of series: as many, with the mean and deviation that each channel has in them.
+
+    Args:
+        references: series; padding does not count.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Noise, with the classes and lengths of the series.
+    """
+    x = references.x
+    inside = x.new_ones(len(x), 1, x.shape[2])
+    if references.lengths is not None:
+        steps = torch.arange(x.shape[2], device=x.device)
+        inside = (steps < references.lengths[:, None])[:, None].to(x)
+    count = inside.sum()
+    mean = (x * inside).sum(dim=(0, 2), keepdim=True) / count
+    deviation = (((x - mean) * inside).square().sum(dim=(0, 2), keepdim=True) / count).sqrt()
+    drawn = torch.randn(x.shape, generator=generator).to(x)
+    return References(mean + deviation * drawn, references.y, references.lengths)
+
+
 def resolve_window(window: float, length: int, setting: str = "saliency.window") -> int:
     """Turn a window in steps, or as a fraction of the length, into steps.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tsdistill.config.schema import SaliencyConf
+from tsdistill.config.schema import Donors, SaliencyConf
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.saliency.draws import Draws, References, cut_windows, resolve_window
@@ -26,6 +26,7 @@ class PoolPlan:
         size: P.
         channels: number of channels to choose one from, or None to replace all.
         seed: of the draws.
+        noise: whether windows are replaced by noise instead of by series of another class.
     """
 
     window: int
@@ -33,6 +34,7 @@ class PoolPlan:
     size: int
     channels: int | None
     seed: int
+    noise: bool = False
 
     @classmethod
     def of(cls, conf: SaliencyConf, train: TensorPart, channels: int, most: int | None = None) -> "PoolPlan":
@@ -61,7 +63,8 @@ class PoolPlan:
         for name, value in (("pool_size", size), ("perturbations", conf.perturbations)):
             if value < 1:
                 raise TsdistillError(f"saliency.{name}={value} should be 1 or more")
-        return cls(window, limits, size, channels if conf.per_channel else None, conf.pool_seed)
+        noise = conf.donors is Donors.noise
+        return cls(window, limits, size, channels if conf.per_channel else None, conf.pool_seed, noise)
 
 
 def pool_limits(most: float) -> list[int]:
