@@ -162,7 +162,7 @@ TEXTS = (
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
 
-LISTS = ("metric", "order", "columns")
+LISTS = ("metric", "order", "columns", "vary")
 """Settings of commands that read: lists, which may be written without brackets."""
 
 

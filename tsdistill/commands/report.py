@@ -25,6 +25,7 @@ def run(composed: Any) -> None:
         labels=conf.labels,
         order=tuple(conf.order),
         columns=tuple(conf.columns or ()),
+        vary=tuple(conf.vary),
         decimals=conf.decimals,
         figures=conf.figures,
     )

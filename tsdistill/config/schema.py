@@ -315,6 +315,7 @@ class ReportConf(BaseConf):
     ``report`` below ``out``, and a folder of its own below that for a filtered report). Each ``metric`` has
     tables and figures of its own, and the first decides among trials; ``columns`` are those of the summary
     (null: the driving metrics and the usual six). ``labels`` has what is shown instead of a stored name.
+    ``vary`` names one or two settings of which every value has a row and a point in a figure.
     ``again`` is the folder of a report that is made again from the same records and settings.
     """
 
@@ -327,6 +328,7 @@ class ReportConf(BaseConf):
     labels: dict[str, str] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
     columns: list[str] | None = None
+    vary: list[str] = field(default_factory=list)
     decimals: int = 3
     figures: bool = True
     to: str | None = None

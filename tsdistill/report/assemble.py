@@ -17,6 +17,7 @@ from tsdistill.report.records import frame_of_runs, kept_records, names_in, read
 from tsdistill.report.selection import Select, Selection, select_trials
 from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
+from tsdistill.report.sweep import Sweep, sweep_of, sweep_table
 from tsdistill.report.tables import (
     Table,
     choices_table,
@@ -26,6 +27,7 @@ from tsdistill.report.tables import (
     metric_table,
     of_pair,
     pairs_of,
+    pairs_tables,
     statistics_table,
     summary_table,
 )
@@ -55,6 +57,7 @@ class Report:
         rows: means over seeds.
         means: means over data sets.
         statistics: by pair and metric, where at least two methods share a data set.
+        sweeps: of each pair in which settings were varied on purpose.
         shown: tables for the terminal.
         tables: tables for the files.
         failures: the failed runs.
@@ -70,6 +73,7 @@ class Report:
     rows: "pd.DataFrame"
     means: "pd.DataFrame"
     statistics: Mapping[Pair, Mapping[str, Statistics]]
+    sweeps: Sequence[Sweep]
     shown: Sequence[Table]
     tables: Sequence[Table]
     failures: Table
@@ -99,7 +103,8 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
     kept = kept_records(stored, options.filters, options.where)
     if only is not None:
         kept = [record for record in kept if (record["dataset"], record["id"]) in only]
-    runs = frame_of_runs(kept, options.tune)
+    tune = "never" if options.vary and options.tune == "equal" else options.tune
+    runs = frame_of_runs(kept, tune, options.vary)
     if only is not None:
         check_unchanged(runs, only)
     if not (runs["status"] == "ok").any():
@@ -133,6 +138,9 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
         shown += [_with_notes(for_terminal[0], [*notes, *lacking]), *for_terminal[1:]]
         tables += [_with_notes(for_files[0], [*notes, *lacking])]
         tables += [_with_notes(table, notes) for table in for_files[1:]]
+    sweeps = _sweeps(selection, list(labels), options.vary, view) if options.vary else []
+    grids = pairs_tables(means, rows["dataset"].nunique(), view)
+    above = [*grids, *(sweep_table(sweep, view) for sweep in sweeps)]
     label = "; ".join(dict.fromkeys(labels.values()))
     return Report(
         options=options,
@@ -145,10 +153,19 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
         rows=rows,
         means=means,
         statistics=statistics,
-        shown=shown,
-        tables=[*tables, choices_table(rows, label, view)],
+        sweeps=sweeps,
+        shown=[*above, *shown],
+        tables=[*above, *tables, choices_table(rows, label, view)],
         failures=failures_table(runs),
     )
+
+
+def _sweeps(selection: Selection, pairs: Sequence[Pair], vary: Sequence[str], view: View) -> list[Sweep]:
+    every = [sweep_of(selection.runs, pair, vary, view.driving) for pair in pairs]
+    found = [sweep for sweep in every if sweep is not None]
+    if not found:
+        raise TsdistillError(f"vary={','.join(vary)}: no method was run with several values of it")
+    return found
 
 
 def _label(means: "pd.DataFrame", pair: Pair, select: Select, view: View, decided: str) -> str:

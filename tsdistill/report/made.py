@@ -42,17 +42,18 @@ class Made:
 
 def made_from(outs: Sequence[Path], options: Options, runs: "pd.DataFrame") -> str:
     """The text of ``made_from.json``: the command, the options, and every record with its digest."""
-    read: list[dict[str, str]] = [
+    read = [
         {"out": key[0], "dataset": key[1], "id": key[2], "status": key[3], "sha256": _digest(*key)}
         for key in zip(runs["out"], runs["dataset"], runs["id"], runs["status"], strict=True)
     ]
+    records: Any = sorted(read, key=lambda each: (each["dataset"], each["id"]))
     return to_json(
         {
             "tsdistill": __version__,
             "command": command(outs, options),
             "out": [str(out) for out in outs],
             "options": asdict(options),
-            "records": sorted(read, key=lambda each: (each["dataset"], each["id"])),
+            "records": records,
         }
     )
 
@@ -66,7 +67,7 @@ def read_made(folder: Path) -> Made:
     try:
         found = read_json(folder / FILE)
         digests = {(each["dataset"], each["id"]): each["sha256"] for each in found["records"]}
-        asked = {
+        asked: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in found["options"].items()
         }
         return Made([Path(out) for out in found["out"]], Options(**asked), digests)

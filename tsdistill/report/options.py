@@ -24,6 +24,8 @@ class Options:
             among trials.
         labels: what is shown instead of the name of a method, teacher, student, data set or metric.
         order: methods or rows in the order shown; the rest follow.
+        vary: one or two settings that were varied on purpose: every value has a row, and curves or a heat map
+            are drawn; nothing is selected among them.
         columns: metrics of the summary; by default those of ``metrics`` and the usual six.
         decimals: of metrics in tables.
         figures: whether to draw; the page is written either way. Without, figures of an earlier report in
@@ -39,5 +41,6 @@ class Options:
     labels: Mapping[str, str] = field(default_factory=dict)
     order: Sequence[str] = ()
     columns: Sequence[str] = ()
+    vary: Sequence[str] = ()
     decimals: int = 3
     figures: bool = True

@@ -88,19 +88,23 @@ def kept_records(
     return kept if where is None else Where(where).kept(kept)
 
 
-def frame_of_runs(records: Sequence[Mapping[str, Any]], tune: Tune = "equal") -> "pd.DataFrame":
+def frame_of_runs(
+    records: Sequence[Mapping[str, Any]], tune: Tune = "equal", vary: Sequence[str] = ()
+) -> "pd.DataFrame":
     """Lay records and failures out as a frame.
 
     Args:
         records: of ``kept_records``.
         tune: when one of a method's settings may be selected, see ``split_settings``.
+        vary: settings that were varied on purpose.
 
     Returns:
         One row a run, sorted by row, trial, seed and id. ``status`` is "ok" or "failed"; ``variant`` names
         the table row; ``settings`` and ``default`` are those of ``split_settings``; ``config`` names the
         values of the method's grid; ``version`` stands for its data, teacher and own code; metrics are
         ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and ``reseeded.<name>`` (float, NaN
-        where undefined); settings are ``setting.<key>``; ``flags`` is a tuple of names.
+        where undefined); ``series`` names the method and what differs apart from
+        ``vary``; settings are ``setting.<key>``; ``flags`` is a tuple of names.
     """
     import pandas as pd
 
@@ -109,6 +113,8 @@ def frame_of_runs(records: Sequence[Mapping[str, Any]], tune: Tune = "equal") ->
     rows = [
         _flat(record, suffix, grids[_group(record)]) for record, suffix in zip(records, suffixes, strict=True)
     ]
+    for row, series in zip(rows, _series(records, vary), strict=True):
+        row["series"] = series
     frame = pd.DataFrame(split_settings(rows, tune))
     metrics = [
         name for name in frame.columns if name.startswith(("test.", "validation.", "teacher_", "reseeded."))
@@ -153,6 +159,18 @@ def variant_suffixes(
         if len(values) > 1:
             differing[group].add(key)
     return [_suffix(record, sorted(differing[_group(record)])) for record in records]
+
+
+def _series(records: Sequence[Mapping[str, Any]], vary: Sequence[str]) -> list[str]:
+    """The method of each record, with the settings that differ apart from those varied on purpose."""
+    if not vary:
+        return [record["method"] for record in records]
+    bare = [
+        {**record, "settings": {key: v for key, v in record["settings"].items() if key not in vary}}
+        for record in records
+    ]
+    suffixes = variant_suffixes(bare, defaultdict(frozenset))
+    return [record["method"] + suffix for record, suffix in zip(records, suffixes, strict=True)]
 
 
 def _suffix(record: Mapping[str, Any], keys: Sequence[str]) -> str:

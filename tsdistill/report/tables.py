@@ -239,6 +239,39 @@ def _further_line(name: str, lines: "list[dict[str, Any]]") -> list[Cell]:
     return [Cell(text=name.removeprefix("cost.").replace("_", " ")), *cells]
 
 
+def pairs_tables(means: "pd.DataFrame", sets: int, view: View) -> list[Table]:
+    """A table for each driving metric: teachers and methods down, students across; none for a single pair.
+
+    Args:
+        means: ``over_datasets``'s frame.
+        sets: data sets of the whole report.
+        view: names, metrics and decimals.
+    """
+    pairs = pairs_of(means)
+    if len(pairs) < 2:
+        return []
+    teachers, students = (list(dict.fromkeys(sorted((p[at] for p in pairs), key=natural))) for at in (0, 1))
+    cells = {(line["teacher"], line["student"], line["variant"]): line for line in means.to_dict("records")}
+    methods = list(dict.fromkeys(means["variant"]))
+    tables = []
+    for metric in view.driving:
+        body = []
+        for teacher in teachers:
+            for method in methods:
+                found = [cells.get((teacher, student, method)) for student in students]
+                shown = [
+                    Cell(text="-") if line is None else mean_cell(line, metric, sets, (), view.decimals)
+                    for line in found
+                ]
+                if any(cell.mean is not None for cell in shown):
+                    body.append([Cell(text=view.name(teacher)), Cell(text=view.row(method)), *shown])
+        title = f"{view.title(metric)} by teacher and student, mean over {plural(sets, 'data set')}"
+        notes = legend([cell for line in body for cell in line])
+        columns = ("teacher", "method", *map(view.name, students))
+        tables.append(Table(f"pairs-{metric}", title, columns, body, notes=notes))
+    return tables
+
+
 def statistics_table(found: Statistics, pair: tuple[str, str], label: str, view: View) -> Table:
     """Every method against the reference over data sets: rank, wins, tests, effect sizes."""
     against = {each.other: each for each in found.against_reference}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_DECIMALS = 8
+MOST_VARIED = 2
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ def view_of(options: Options, runs: "pd.DataFrame", known: Collection[str]) -> V
     driving = tuple(dict.fromkeys(options.metrics)) or (PRIMARY,)
     usual = tuple(name for name in METRICS if name in stored or name == PRIMARY)
     _known("metric", [name for name in driving if name != PRIMARY], stored)
+    if len(options.vary) > MOST_VARIED:
+        raise TsdistillError(f"vary={','.join(options.vary)}: name one or two settings")
+    settings = {name.removeprefix("setting.") for name in runs.columns if name.startswith("setting.")}
+    _known("vary", options.vary, settings)
     _known("columns", options.columns, stored)
     _known("labels", options.labels, {*known, *stored, *runs["variant"]})
     _known("order", options.order, {*known, *runs["variant"]})

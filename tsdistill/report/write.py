@@ -157,6 +157,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
     from importlib.util import find_spec
 
     from tsdistill.report.aggregate import training_times
+    from tsdistill.report.sweep import sweep_frame
 
     runs = report.runs
     times = [name for name in runs.columns if name.startswith("timing.")]
@@ -165,6 +166,8 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
     )
     frames = {"runs": tidy, "table": report.rows, "summary": report.means}
     frames["times"] = training_times(report.selection)
+    if report.sweeps:
+        frames["sweep"] = sweep_frame(report.sweeps)
     for name, frame in frames.items():
         (folder / f"{name}.csv").write_text(as_csv(frame), encoding="utf-8")
     if find_spec("pyarrow") is None:

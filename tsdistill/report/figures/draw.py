@@ -1,5 +1,6 @@
 """Which figures a report has."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,13 @@ from tsdistill.report.figures.comparison import (
 )
 from tsdistill.report.figures.looks import Palette, looks
 from tsdistill.report.figures.style import heading, save, style
+from tsdistill.report.figures.sweeps import sweep_curves, sweep_map
 from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
 from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, smallest_adjusted
+from tsdistill.report.sweep import Sweep
+from tsdistill.report.tables import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +59,10 @@ def draw_all(report: Report, folder: Path) -> list[Drawn]:
             for name, title, figure in _figures_of(report, pair, palette):
                 if figure is not None:
                     drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, pair)))))
+        for sweep in report.sweeps:
+            for name, title, figure in _sweeps(report, sweep):
+                if figure is not None:
+                    drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, sweep.pair)))))
         for teacher in sorted(set(report.means["teacher"])):
             title = f"Quality against size, students of {report.view.name(teacher)}, {report.label}"
             figure = against_parameters(
@@ -105,6 +113,22 @@ def _comparisons(report: Report, pair: Pair, key: str, palette: Palette) -> Iter
     yield f"scatter-{key}", title, one_against_another(scores, statistics, metric, palette, heading(short))
 
 
+def _sweeps(report: Report, sweep: Sweep) -> Iterator[_Named]:
+    view, keys = report.view, "-".join(sweep.keys)
+    palette = looks([*sweep.varied, *sweep.rivals], view)
+    about = f"mean over {plural(sweep.sets, 'data set')}, {view.pair(sweep.pair)}, all values shown"
+    for metric in view.driving:
+        name = view.title(metric)
+        if len(sweep.keys) == 1:
+            title = f"{name} against {sweep.keys[0]}, {about}; bars and bands: one deviation over seeds"
+            yield f"sweep-{keys}-{metric}", title, sweep_curves(sweep, metric, name, palette, heading(title))
+            continue
+        for method in sweep.varied:
+            title = f"{name} of {view.row(method)} by {' and '.join(sweep.keys)}, {about}"
+            key = f"sweep-{keys}-{metric}-{_file_name(method, ())}"
+            yield key, title, sweep_map(sweep, method, metric, name, heading(title, 60))
+
+
 def _sets(statistics: Statistics) -> str:
     used, unused = len(statistics.datasets), len(statistics.unused)
     return f"{used} of {used + unused} data sets" if unused else f"{used} data sets"
@@ -128,4 +152,4 @@ def _most_test_series(runs: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _file_name(name: str, about: tuple[str, ...]) -> str:
-    return "-".join((name, *("".join(sign if sign.isalnum() else "_" for sign in part) for part in about)))
+    return "-".join((re.sub(r"[^\w-]", "_", name), *(re.sub(r"\W", "_", part) for part in about)))
