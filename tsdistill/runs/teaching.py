@@ -14,7 +14,7 @@ from tsdistill.errors import TsdistillError
 from tsdistill.runs.session import Job, predict
 from tsdistill.runs.spec import TEACHER_SUPPLIED, pool_facts, teacher_facts
 from tsdistill.saliency.draws import Draws, References, draw_pool
-from tsdistill.saliency.pools import PoolPlan, pool_logits
+from tsdistill.saliency.pools import PoolPlan, computed_steps, pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import key_of
@@ -208,8 +208,16 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
     model = restored_teacher(job, teacher).as_module()
     with autocast(job.device, job.conf.hardware.precision):  # as the clean logits that they are held against
         logits = pool_logits(model, train, draws, references, plan.window)
+        part = computed_steps(model, train, plan.window) < train.x.shape[2]
     pool = PoolArtefact(
-        key, teacher.key, plan.window, draws.starts, draws.references, draws.channels, logits.cpu()
+        key,
+        teacher.key,
+        plan.window,
+        draws.starts,
+        draws.references,
+        draws.channels,
+        logits.cpu(),
+        "touched" if part else "all",
     )
     write_pool(job.out, job.dataset.name, pool)
     return pool

@@ -10,9 +10,10 @@ from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.saliency.draws import Draws, References, cut_windows, resolve_window
 from tsdistill.saliency.source import perturbed_logits
+from tsdistill.saliency.touched import touched_steps
 
 STEPS_AT_ONCE = 65_536
-"""Timesteps of perturbed series in one forward pass of the teacher: bounds the memory of its activations."""
+"""Computed steps of perturbed series in one forward pass of the teacher: bounds its activations' memory."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ class PoolPlan:
         return cls(window, limits, size, channels if conf.per_channel else None, conf.pool_seed)
 
 
+@torch.no_grad()
+def computed_steps(model: nn.Module, train: TensorPart, window: int) -> int:
+    """How many steps of a perturbed series ``pool_logits`` computes at most; T where it is all of them."""
+    length = int(train.x.shape[2])
+    return length if train.lengths is not None else touched_steps(model, train.x, window)
+
+
 def pool_logits(
     model: nn.Module, train: TensorPart, draws: Draws, references: References, window: int
 ) -> Tensor:
@@ -68,8 +76,9 @@ def pool_logits(
         (N, P, K) float32, on the CPU.
     """
     device, (N, P) = train.x.device, draws.starts.shape
-    columns = max(1, min(P, STEPS_AT_ONCE // train.x.shape[2]))
-    rows = max(1, STEPS_AT_ONCE // (train.x.shape[2] * P))
+    steps = computed_steps(model, train, window)
+    columns = max(1, min(P, STEPS_AT_ONCE // steps))
+    rows = max(1, STEPS_AT_ONCE // (steps * P))
     found: Tensor | None = None
     for first in range(0, N, rows):
         some = torch.arange(first, min(first + rows, N))
