@@ -1,32 +1,60 @@
-"""Building the pool's logits against the teacher's bare forward pass."""
+"""Building the pool's logits against the teacher's bare forward pass, and from the touched steps alone."""
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from measures.base import Goal, Row, side_by_side
+from measures.base import Goal, Row, by_pytorch, side_by_side
 from measures.setting import WINDOW, Bare, random_part, teacher
 from tsdistill.saliency.draws import References, draw_pool
 from tsdistill.saliency.pools import pool_logits
 
 SERIES, LENGTH, CLASSES = 20, 100, 5
 BATCH = 256
+TOUCHED = ((100, 20, 1.8), (500, 2, 8.0))
+"""Length, series and how much faster the touched steps alone should be than whole copies."""
+LONG_SERIES, LONG, MOST_MS = 100, 1000, 120_000.0
 
 
 def measure(_: Path) -> list[Row]:
-    """Rows of both teachers; of the recurrent one with and without shared states."""
+    """Rows of all teachers."""
+    return [*_against_bare(), *_touched()]
+
+
+def _touched() -> list[Row]:
+    """Pools of a convolutional teacher: touched steps against whole copies, and a pool of long series."""
+    found, model = [], teacher("fcn", CLASSES)
+    for length, series, least in TOUCHED:
+        built = partial(pool_logits, model, **_pool_of(series, length))
+        took = side_by_side({}, {"whole": by_pytorch(built), "touched": built}, repetitions=5)
+        what = f"pool of {series} x {length - WINDOW + 1}, fcn teacher, from the touched steps"
+        found.append(Row(what, "whole copies", took["whole"], took["touched"], Goal("faster", least)))
+    built = partial(pool_logits, model, **_pool_of(LONG_SERIES, LONG))
+    took = side_by_side({}, {"touched": built}, repetitions=1)
+    what = f"pool of {LONG_SERIES} x {LONG - WINDOW + 1}, fcn teacher, from the touched steps"
+    return [*found, Row(what, "nothing", 0.0, took["touched"], Goal("extra", MOST_MS))]
+
+
+def _pool_of(series: int, length: int) -> dict[str, Any]:
+    """What a pool of noise is made of."""
+    train, starts = random_part(series, length, CLASSES), length - WINDOW + 1
+    references = References(train.x, train.y)
+    limits, generator = torch.full((series,), starts), torch.Generator().manual_seed(0)
+    draws = draw_pool(references, train.y, limits, starts, generator)
+    return {"train": train, "draws": draws, "references": references, "window": WINDOW}
+
+
+def _against_bare() -> list[Row]:
+    """Rows of two teachers; of the recurrent one with and without shared states."""
     found = []
     for name in ("lstm", "fcn"):
         model = teacher(name, CLASSES)
-        train = random_part(SERIES, LENGTH, CLASSES)
         starts = LENGTH - WINDOW + 1
-        references = References(train.x, train.y)
-        generator = torch.Generator().manual_seed(0)
-        draws = draw_pool(references, train.y, torch.full((SERIES,), starts), starts, generator)
         ready = random_part(SERIES * starts, LENGTH, CLASSES).x
-        built = partial(pool_logits, train=train, draws=draws, references=references, window=WINDOW)
+        built = partial(pool_logits, **_pool_of(SERIES, LENGTH))
         took = side_by_side(
             {"bare": partial(_forward, model, ready)},
             {"general": partial(built, Bare(model)), "ours": partial(built, model)},

@@ -88,11 +88,11 @@ def test_teacher_needs_logits(teacher):
 @pytest.mark.parametrize("channels", [None, torch.tensor([[0, 1], [1, 0], [1, 1]])])
 def test_pool_round_trip(tmp_path, channels):
     drawn = torch.tensor([[0, 3], [1, 2], [2, 2]])
-    pool = PoolArtefact(KEY, "teacherkey", 10, drawn, drawn + 1, channels, torch.randn(3, 2, 4))
+    pool = PoolArtefact(KEY, "teacherkey", 10, drawn, drawn + 1, channels, torch.randn(3, 2, 4), "touched")
     assert write_pool(tmp_path, "GunPoint", pool) == pool_folder(tmp_path, "GunPoint", KEY)
     found = read_pool(tmp_path, "GunPoint", KEY)
     assert found is not None
-    assert (found.key, found.teacher, found.window) == (KEY, "teacherkey", 10)
+    assert (found.key, found.teacher, found.window, found.computed) == (KEY, "teacherkey", 10, "touched")
     for name in ("starts", "references", "logits"):
         assert torch.equal(getattr(found, name), getattr(pool, name))
         assert getattr(found, name).dtype == getattr(pool, name).dtype

@@ -58,6 +58,11 @@ def takes(units: int, single: bool) -> bool:
     return True
 
 
+def may_touch() -> bool:
+    """Whether a convolutional network may compute only the steps of a copy that its window touches."""
+    return _wanted is not Kernel.torch
+
+
 def used() -> dict[str, str]:
     """What to record of the kernel since ``choose``: its name, and of the fused one numba and its target."""
     if not _used:

@@ -14,7 +14,7 @@ from tsdistill.runs.building import built_teacher, fit_task
 from tsdistill.runs.session import Job, predict
 from tsdistill.runs.spec import pool_facts, teacher_facts
 from tsdistill.saliency.draws import Draws, References, draw_pool, noise_like
-from tsdistill.saliency.pools import PoolPlan, pool_limits, pool_logits
+from tsdistill.saliency.pools import PoolPlan, computed_steps, pool_limits, pool_logits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import key_of
@@ -232,7 +232,7 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
             f"ten times its fitting, or a minute; saliency.pool_size={every} asks for all"
         )
     answering = restored_teacher(job, teacher)
-    logits = torch.empty(*draws.starts.shape, len(job.dataset.classes))
+    logits, part = torch.empty(*draws.starts.shape, len(job.dataset.classes)), False
     with (
         series_shown(f"{title} answers its pool", draws.starts.numel()) as answered,
         # as the clean logits that they are held against
@@ -241,10 +241,18 @@ def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) 
         for rows, module in answering.training_modules(len(train)):
             some = train.rows(rows.to(job.device))
             logits[rows] = pool_logits(module, some, draws.of(rows), references, plan.window, answered)
+            part |= computed_steps(module, some, plan.window) < train.x.shape[2]
     _check_pool(logits, title)
     _tell(answering, title)
     pool = PoolArtefact(
-        key, teacher.key, plan.window, draws.starts, draws.references, draws.channels, logits.cpu()
+        key,
+        teacher.key,
+        plan.window,
+        draws.starts,
+        draws.references,
+        draws.channels,
+        logits.cpu(),
+        "touched" if part else "all",
     )
     write_pool(job.out, job.dataset.name, pool)
     return pool

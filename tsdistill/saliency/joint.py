@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from tsdistill.saliency.touched import touched_logits
 from tsdistill.saliency.windows import Windows
 
 Statistics = Literal["clean", "joint", "joint_running_clean"]
@@ -31,7 +32,8 @@ def joint_logits(
     """Logits of clean series and of their perturbed copies.
 
     Args:
-        model: a classifier; one that offers ``forward_perturbed`` shares the work of the clean prefix.
+        model: a classifier; one that offers ``forward_perturbed`` shares the work of the clean prefix. Of a
+            frozen convolutional one, only the steps that a window touches are computed again.
         x: clean series, (B, C, T).
         windows: M perturbations of each.
         lengths: true lengths, (B,) int64, for padded data.
@@ -45,6 +47,9 @@ def joint_logits(
     shared: Callable[..., tuple[Tensor, Tensor]] | None = getattr(model, "forward_perturbed", None)
     if shared is not None:
         return shared(x, windows, lengths)
+    touched = None if lengths is not None or model.training else touched_logits(model, x, windows)
+    if touched is not None:
+        return touched
     return stacked_logits(model, x, windows, lengths, statistics)
 
 

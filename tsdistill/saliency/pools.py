@@ -11,9 +11,10 @@ from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.saliency.draws import Draws, References, cut_windows, resolve_window
 from tsdistill.saliency.source import perturbed_logits
+from tsdistill.saliency.touched import touched_steps
 
 STEPS_AT_ONCE = 65_536
-"""Timesteps of perturbed series in one forward pass of the teacher: bounds the memory of its activations."""
+"""Computed steps of perturbed series in one forward pass of the teacher: bounds its activations' memory."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,13 @@ def pool_limits(most: float) -> list[int]:
     return [2**n for n in range(int(max(most, 1)).bit_length())]
 
 
+@torch.no_grad()
+def computed_steps(model: nn.Module, train: TensorPart, window: int) -> int:
+    """How many steps of a perturbed series ``pool_logits`` computes at most; T where it is all of them."""
+    length = int(train.x.shape[2])
+    return length if train.lengths is not None else touched_steps(model, train.x, window)
+
+
 def pool_logits(
     model: nn.Module,
     train: TensorPart,
@@ -97,8 +105,9 @@ def pool_logits(
         (N, P, K) float32, on the CPU.
     """
     device, (N, P) = train.x.device, draws.starts.shape
-    columns = max(1, min(P, STEPS_AT_ONCE // train.x.shape[2]))
-    rows = max(1, STEPS_AT_ONCE // (train.x.shape[2] * P))
+    steps = computed_steps(model, train, window)
+    columns = max(1, min(P, STEPS_AT_ONCE // steps))
+    rows = max(1, STEPS_AT_ONCE // (steps * P))
     found: Tensor | None = None
     for first in range(0, N, rows):
         some = torch.arange(first, min(first + rows, N))

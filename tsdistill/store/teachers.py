@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -59,6 +59,7 @@ class PoolArtefact:
         references: row of the training part that each window's content comes from, (N, P) int64.
         channels: the channel that is replaced, (N, P) int64, or None where all are.
         logits: the teacher's logits on each perturbed series, (N, P, K) float32.
+        computed: which steps of a perturbed series they were computed from; moves them by rounding only.
     """
 
     key: str
@@ -68,6 +69,7 @@ class PoolArtefact:
     references: Tensor
     channels: Tensor | None
     logits: Tensor
+    computed: Literal["all", "touched"] = "all"
 
     def __post_init__(self) -> None:
         drawn = [self.starts, self.references, *([] if self.channels is None else [self.channels])]
@@ -160,7 +162,7 @@ def write_pool(out: Path, dataset: str, pool: PoolArtefact) -> Path:
         tensors["channels"] = pool.channels
     with staged(folder) as new:
         save_tensors(new / "pool.safetensors", tensors)
-        facts = {"teacher": pool.teacher, "window": pool.window}
+        facts = {"teacher": pool.teacher, "window": pool.window, "computed": pool.computed}
         (new / "facts.json").write_text(to_json(facts), encoding="utf-8")
     return folder
 
@@ -179,6 +181,7 @@ def read_pool(out: Path, dataset: str, key: str) -> PoolArtefact | None:
             references=tensors["references"],
             channels=tensors.get("channels"),
             logits=tensors["logits"],
+            computed=facts["computed"],
         )
 
     return read_artefact(pool_folder(out, dataset, key), parse)
