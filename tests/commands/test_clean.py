@@ -12,8 +12,8 @@ from tsdistill import cli
 from tsdistill.config import code
 from tsdistill.runs import spec
 from tsdistill.store.artefact import STALE_SECONDS
+from tsdistill.store.listing import iter_results
 from tsdistill.store.locks import locked
-from tsdistill.store.records import iter_results
 
 TINY = (
     *("dataset.name=UnitTest", "dataset.download=false", "data_root=null", "hardware=cpu"),

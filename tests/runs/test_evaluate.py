@@ -28,7 +28,8 @@ from tsdistill.runs.restore import (
     restore_student,
     stored_runs,
 )
-from tsdistill.store.records import RunRecord, iter_results, read_run, rewrite_run
+from tsdistill.store.listing import iter_results
+from tsdistill.store.records import RunRecord, read_run, rewrite_run
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
 
 PLANTED = (

@@ -26,7 +26,8 @@ from tsdistill.runs import story, sweep
 from tsdistill.runs.spec import RunSpec
 from tsdistill.runs.teaching import facts_of
 from tsdistill.store.keys import key_of
-from tsdistill.store.records import iter_failures, iter_results, read_run
+from tsdistill.store.listing import iter_failures, iter_results
+from tsdistill.store.records import read_run
 from tsdistill.store.teachers import read_pool, read_teacher
 
 TINY = (

@@ -188,7 +188,10 @@ def test_every_flipped_byte_is_noticed_set_aside_and_said(folder, caplog):
         (lambda folder: (folder / "a.txt").unlink(), "a.txt"),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "not a JSON object"),
-        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1, "files": []}'), "items"),
+        (
+            lambda folder: (folder / "manifest.json").write_text('{"schema": 1, "files": []}'),
+            "lists no files",
+        ),
         (lambda folder: (folder / "manifest.json").write_text('{"schema": 99, "files": {}}'), "schema 99"),
         (
             lambda folder: (folder / "manifest.json").write_text('{"schema": 1, "files": {"../x": {}}}'),

@@ -10,7 +10,7 @@ from tsdistill.report.aggregate import METRICS, TEACHERS, by_dataset, over_datas
 from tsdistill.report.environments import mixed_environments
 from tsdistill.report.order import natural
 from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
-from tsdistill.report.records import load_runs
+from tsdistill.report.records import damaged_note, runs_of
 from tsdistill.report.selection import Select, Selection, select_trials
 from tsdistill.report.settings import Pair, Tune
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
@@ -26,6 +26,7 @@ from tsdistill.report.tables import (
     statistics_table,
     summary_table,
 )
+from tsdistill.store.listing import list_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,8 @@ def assemble(
     """
     if select not in LABELS:
         raise TsdistillError(f"select={select}: choose from " + ", ".join(LABELS))
-    runs = load_runs(out, filters, where, tune)
+    listing = list_runs(out)
+    runs = runs_of(listing, out, filters, where, tune)
     if not (runs["status"] == "ok").any():
         said = runs["error"].iloc[0]
         raise TsdistillError(f"all {len(runs)} stored runs failed, nothing to report; the first said: {said}")
@@ -106,6 +108,9 @@ def assemble(
         shown += [_with_notes(for_terminal[0], [*notes, *lacking]), *for_terminal[1:]]
         tables += [_with_notes(for_files[0], [*notes, *lacking])]
         tables += [_with_notes(table, notes) for table in for_files[1:]]
+    damaged = damaged_note(listing)
+    if shown:
+        shown[0], tables[0] = _with_notes(shown[0], damaged), _with_notes(tables[0], damaged)
     label = "; ".join(dict.fromkeys(labels.values()))
     return Report(
         by=select,
@@ -157,7 +162,7 @@ def _with_notes(table: Table, notes: Sequence[str]) -> Table:
 
 def _environment_notes(runs: "pd.DataFrame", pair: Pair) -> tuple[str, ...]:
     """What stands under a pair's tables if its runs were made in different environments."""
-    return mixed_environments(of_pair(runs, pair)["folder"])
+    return mixed_environments(of_pair(runs, pair)["environment"])
 
 
 def scores_of(rows: "pd.DataFrame", pair: Pair, metric: str) -> "pd.DataFrame":

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.report.order import natural
 from tsdistill.report.settings import Tune, shown, split_settings
-from tsdistill.store.records import iter_failures, iter_results, run_folder
+from tsdistill.store.listing import Listing, list_runs
+from tsdistill.store.records import run_folder
 from tsdistill.store.where import Where
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 FILTERS = ("dataset", "method", "teacher", "student")
 """What a report can be narrowed to."""
+
+DAMAGED_SHOWN = 3
+"""Damaged records that are named under a table."""
 
 PAIR = ["teacher", "student"]
 ROW = ["dataset", "teacher", "student", "method", "variant"]
@@ -62,11 +66,37 @@ def load_runs(
     Raises:
         TsdistillError: no record is stored there, or a filter is misspelt or matches nothing.
     """
-    records = list(_stored(out))
+    return runs_of(list_runs(out), out, filters, where, tune)
+
+
+def runs_of(
+    listing: Listing,
+    out: Path,
+    filters: Mapping[str, str | Sequence[str]],
+    where: str | None = None,
+    tune: Tune = "equal",
+) -> "pd.DataFrame":
+    """``load_runs`` from runs that are listed already."""
+    listing.tell()
+    records = list(_stored(listing, out))
     if not records:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
     kept = _kept(records, filters)
     return frame_of_runs(kept if where is None else Where(where).kept(kept), tune)
+
+
+def damaged_note(listing: Listing) -> list[str]:
+    """One sentence on the records that are left out because they are damaged, if there are any."""
+    if not listing.damaged:
+        return []
+    named = "; ".join(f"{each.name}: {each.problem}" for each in listing.damaged[:DAMAGED_SHOWN])
+    more = (
+        f"; and {len(listing.damaged) - DAMAGED_SHOWN} more" if len(listing.damaged) > DAMAGED_SHOWN else ""
+    )
+    return [
+        f"Damaged records left out: {len(listing.damaged)} ({named}{more}). "
+        "`tsdistill runs verify=true` says what to run again."
+    ]
 
 
 def frame_of_runs(records: Sequence[Mapping[str, Any]], tune: Tune = "equal") -> "pd.DataFrame":
@@ -159,6 +189,7 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
         "flags": tuple(record.get("flags", ())),
         "error": record.get("error", ""),
         "folder": record.get("folder", ""),
+        "environment": record.get("environment") or {},
         "teacher_id": record.get("teacher_id", ""),
         "version": ":".join([record.get("teacher_id", ""), record.get("code") or ""]),
         "has_validation": bool(record.get("validation")),
@@ -195,8 +226,8 @@ def _kept(
     return kept
 
 
-def _stored(out: Path) -> Iterator[Mapping[str, Any]]:
+def _stored(listing: Listing, out: Path) -> Iterator[Mapping[str, Any]]:
     """Every whole record, with its folder, then every failure whose run has not succeeded since."""
-    for record in iter_results(out):
+    for record in listing.results:
         yield {**record, "folder": str(run_folder(out, record["dataset"], record["id"]))}
-    yield from iter_failures(out)
+    yield from listing.failures

@@ -25,7 +25,8 @@ from tsdistill.evaluation.predict import predict
 from tsdistill.runs.session import Job, prepare
 from tsdistill.runs.teaching import restored_teacher
 from tsdistill.store.formats import from_yaml
-from tsdistill.store.records import RunRecord, iter_results, read_run
+from tsdistill.store.listing import iter_results
+from tsdistill.store.records import RunRecord, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
 from tsdistill.store.where import Where
 from tsdistill.teachers.base import Teacher

@@ -16,17 +16,17 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tsdistill.errors import TsdistillError, advice_on
-from tsdistill.store.formats import read_json, to_json
+from tsdistill.store.files import read_whole
+from tsdistill.store.manifest import BROKEN, hold, seal
 
-MANIFEST = "manifest.json"
-SCHEMA = 1
+PROBLEM = "problem.txt"
+"""Says in a folder that was set aside what was wrong with it."""
 STALE_SECONDS = 24 * 3600.0
 
 T = TypeVar("T")
 _log = logging.getLogger("tsdistill")
 _host = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _temporary_name = re.compile(r"\..+\.tmp-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}(-old)?")
-_broken = (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, NotADirectoryError)
 
 
 def safe_name(text: str) -> str:
@@ -96,16 +96,10 @@ def cannot_write(path: Path, error: OSError) -> TsdistillError:
 
 def _seal(folder: Path) -> None:
     """Add the manifest, and flush every file and the folder to disk."""
-    files = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            files[path.name] = {
-                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                "size": file.tell(),
-            }
-    (folder / MANIFEST).write_text(to_json({"schema": SCHEMA, "files": files}), encoding="utf-8")
-    with ThreadPoolExecutor(len(files) + 1) as pool:  # flushed together they share the disk's commits
-        list(pool.map(_flush, folder.iterdir()))
+    seal(folder)
+    paths = list(folder.iterdir())
+    with ThreadPoolExecutor(len(paths)) as pool:  # flushed together they share the disk's commits
+        list(pool.map(_flush, paths))
     _sync_folder(folder)
 
 
@@ -187,9 +181,9 @@ def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
     try:
         while (seen := _identity(folder)) is not None:
             try:
-                _verify(folder)
+                hold(folder)
                 return parse(folder)
-            except _broken as problem:
+            except BROKEN as problem:
                 if _identity(folder) == seen:  # else another process replaced it meanwhile: look again
                     set_aside(folder, str(problem))
                     return None
@@ -209,33 +203,24 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _verify(folder: Path) -> None:
-    """Check every file of ``folder`` against the manifest.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError or FileNotFoundError: a file is missing or changed.
-    """
-    manifest = read_json(folder / MANIFEST)
-    if manifest["schema"] != SCHEMA:
-        raise ValueError(f"{MANIFEST} has schema {manifest['schema']!r}, not {SCHEMA}")
-    for name, entry in manifest["files"].items():
-        if Path(name).name != name:
-            raise ValueError(f"{MANIFEST} names a file outside the folder: {name!r}")
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-        if (digest, size) != (entry["sha256"], entry["size"]):
-            raise ValueError(f"{name} has changed since it was written")
-
-
 def set_aside(folder: Path, problem: str) -> None:
-    """Rename a broken folder to ``<name>.broken-<n>``, and say so."""
+    """Rename a broken folder to ``<name>.broken-<n>``, note the reason in it, and say so."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.broken-{number}")).exists():
         number += 1
     with suppress(FileNotFoundError):  # another process was faster
         folder.rename(aside)
+        with suppress(OSError):
+            (aside / PROBLEM).write_text(f"{problem}\n", encoding="utf-8")
         _log.warning("%s is damaged (%s); set aside as %s", folder, problem, aside.name)
+
+
+def problem_of(aside: Path) -> str:
+    """Why a folder was set aside."""
+    try:
+        return " ".join(read_whole(aside / PROBLEM).decode(errors="replace").split())
+    except (OSError, ValueError):
+        return "the reason was not noted"
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -8,20 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.artefact import MANIFEST, STALE_SECONDS, is_leftover, is_temporary
+from tsdistill.store.artefact import PROBLEM, STALE_SECONDS, is_leftover, is_temporary
+from tsdistill.store.manifest import FILES, MANIFEST
 
 KINDS = ("maps", "pools", "runs", "teachers")
 """Folders of an output folder that hold artefacts; what depends on others comes first."""
-FILES = frozenset(
-    {
-        MANIFEST,
-        *("config.yaml", "curve.csv", "environment.json", "facts.json", "metrics.json"),
-        *("result.json", "timing.json"),
-        *("logits.safetensors", "maps.safetensors", "pool.safetensors"),
-        *("terms.safetensors", "weights.safetensors"),
-    }
-)
-"""Every file that an artefact may hold."""
 SCRATCH = (("data/parsed", "."), ("code", ".code-"))
 """Where files are written under a temporary name, and how such a name begins."""
 
@@ -94,7 +85,9 @@ def _what(kind: str, entry: os.DirEntry[str]) -> What | None:
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder holds nothing but plain files that an artefact may have."""
-    return all(entry.name in FILES and entry.is_file(follow_symlinks=False) for entry in _sorted(folder))
+    return all(
+        entry.name in FILES | {PROBLEM} and entry.is_file(follow_symlinks=False) for entry in _sorted(folder)
+    )
 
 
 def _scratch(out: Path) -> Iterator[Entry]:
