@@ -264,10 +264,11 @@ def test_records_of_an_older_version_are_counted_in_one_line(tmp_path, caplog):
     assert caplog.messages == ["2 records of an older version are left out; `tsdistill clean` lists them"]
 
 
-def test_5000_results_are_all_read(tmp_path):
+def test_many_results_are_all_read(tmp_path):
     template = write(tmp_path, settings={f"group.setting_{n}": n / 7 for n in range(80)})
     result, timing = (template / "result.json").read_text(), (template / "timing.json").read_text()
-    for n in range(5000):
+    many = 5000 if os.environ.get("TSDISTILL_LONG") else 300
+    for n in range(many):
         folder = run_folder(tmp_path, f"Dataset{n % 100}", f"{n:016x}")
         folder.mkdir(parents=True)
         own = result.replace('"ab12"', f'"{folder.name}"').replace("GunPoint", f"Dataset{n % 100}")
@@ -275,7 +276,7 @@ def test_5000_results_are_all_read(tmp_path):
         (folder / "timing.json").write_text(timing)
         (folder / "environment.json").write_text("{}")
         seal(folder)
-    assert sum(1 for _ in iter_results(tmp_path)) == 5001
+    assert sum(1 for _ in iter_results(tmp_path)) == many + 1
 
 
 def test_environment_says_with_what_and_asks_git_only_once(monkeypatch):
@@ -295,3 +296,28 @@ def test_environment_outside_a_checkout_has_no_commit(monkeypatch, tmp_path):
     environment_module._checkout.cache_clear()
     assert environment_module._checkout() == (None, None)
     environment_module._checkout.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["result.json", "logits.safetensors", "manifest.json"])
+def test_a_folder_in_the_place_of_a_file_heals(tmp_path, name):
+    path = write(tmp_path) / name
+    path.unlink()
+    path.mkdir()
+    [damaged] = list_runs(tmp_path).damaged
+    assert damaged.problem == f"{name} is not a plain file"
+    assert read_run(tmp_path, "GunPoint", "ab12") is None
+    write(tmp_path)
+    assert read_run(tmp_path, "GunPoint", "ab12") is not None and list_runs(tmp_path).damaged == []
+
+
+def test_a_folder_in_the_place_of_a_failures_note_heals(tmp_path):
+    failure_path(tmp_path, "GunPoint", "ab12").mkdir(parents=True)
+    write_failure(tmp_path, "GunPoint", "ab12", {**IDENTITY, "error": "boom"})
+    assert [note["error"] for note in iter_failures(tmp_path)] == ["boom"]
+
+
+def test_a_changed_note_of_a_failure_is_left_out(tmp_path):
+    path = write_failure(tmp_path, "GunPoint", "ab12", {**IDENTITY, "error": "boom"})
+    path.write_text(path.read_text().replace('"tsd"', '"kd"'))
+    listing = list_runs(tmp_path)
+    assert listing.failures == [] and listing.damaged[0].problem == "it has changed since it was written"
