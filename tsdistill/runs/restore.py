@@ -1,6 +1,5 @@
 """Restoring stored runs from their records alone: the dataset, the teacher, the student."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from tsdistill.config.schema import (
@@ -18,7 +18,7 @@ from tsdistill.config.schema import (
     TeacherTaskConf,
     TrainingConf,
 )
-from tsdistill.config.targets import locate
+from tsdistill.config.stored import KNOWN
 from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.evaluation.predict import predict
@@ -29,7 +29,6 @@ from tsdistill.store.listing import iter_results
 from tsdistill.store.records import RunRecord, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
 from tsdistill.store.where import Where
-from tsdistill.teachers.base import Teacher
 from tsdistill.training.calibration import Calibrated
 
 TOLERANCE = 0.01
@@ -120,36 +119,43 @@ def restore_scene(
     """
     conf, name = _config_of(record), record.result["dataset"]
     if not allow_code:
-        for path, node in (
-            ("dataset", conf["dataset"]),
-            ("teacher.kind", conf["teacher"]["kind"]),
-            ("teacher.model", conf["teacher"]["model"]),
-            ("student.model", conf["student"]["model"]),
-        ):
-            refuse_foreign(node, path)
+        for name_of_part in ("dataset", "teacher", "student"):
+            refuse_foreign(conf[name_of_part], name_of_part)
     teacher = read_teacher(out, name, record.result["teacher_id"])
     if teacher is None:
         raise TsdistillError(
             f"teacher {record.result['teacher_id']} of {name} is no longer stored; distil its students again"
         )
-    job = prepare(
-        TeacherTaskConf(
-            out=str(out),
-            dataset=conf["dataset"],
-            data_root=data_root or _if_there(conf.get("data_root")),
-            split=SplitConf(**conf["split"]),
-            teacher=TeacherConf(
-                name=conf["teacher"]["name"],
-                kind=conf["teacher"]["kind"],
-                model=conf["teacher"]["model"],
-                training=_training(conf["teacher"]["training"]),
-            ),
-            hardware=hardware,
-        )
-    )
+    try:
+        task = _task_of(conf, out, data_root, hardware)
+    except (KeyError, TypeError, ValueError, OmegaConfBaseException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TsdistillError(
+            f"run {record.result['id']}: its config does not fit ({reason}); distil it again"
+        ) from error
+    job = prepare(task)
     if job.dataset.fingerprint != teacher.config["data"]:
         raise TsdistillError(f"{name} has changed since this run was trained; distil it again")
     return Scene(job, conf["dataset"], teacher, restored_teacher(job, teacher).as_module())
+
+
+def _task_of(
+    conf: Mapping[str, Any], out: Path, data_root: str | None, hardware: HardwareConf
+) -> TeacherTaskConf:
+    """The task that trained a stored run's teacher, from the run's stored config."""
+    return TeacherTaskConf(
+        out=str(out),
+        dataset=conf["dataset"],
+        data_root=data_root or _if_there(conf.get("data_root")),
+        split=SplitConf(**conf["split"]),
+        teacher=TeacherConf(
+            name=conf["teacher"]["name"],
+            kind=conf["teacher"]["kind"],
+            model=conf["teacher"]["model"],
+            training=_training(conf["teacher"]["training"]),
+        ),
+        hardware=hardware,
+    )
 
 
 def _training(stored: Mapping[str, Any]) -> TrainingConf:
@@ -207,16 +213,31 @@ def _config_of(record: RunRecord) -> dict[str, Any]:
         TsdistillError: it is malformed, or holds what no stored config has.
     """
     try:
-        return from_yaml(record.config_yaml)
+        config = from_yaml(record.config_yaml)
+        _refuse_misshapen(config)
     except ValueError as error:
         raise TsdistillError(f"run {record.result['id']}: {error}; distil it again") from error
+    return config
+
+
+_BLOCKS = (
+    *("dataset", "split", "teacher", "teacher.kind", "teacher.model", "teacher.training"),
+    *("student", "student.model", "hardware", "saliency", "method"),
+)
+"""Parts of a stored config that are mappings."""
+
+
+def _refuse_misshapen(config: Mapping[str, Any]) -> None:
+    for path in _BLOCKS:
+        node: Any = config
+        for name in path.split("."):
+            node = node.get(name) if isinstance(node, Mapping) else None
+        if not isinstance(node, Mapping) and not (path == "teacher.model" and node is None):
+            raise ValueError(f"its config has no valid {path}")
 
 
 def refuse_foreign(node: object, path: str) -> None:
-    """Refuse a stored node that would run code from outside of this package and PyTorch's layers.
-
-    A record may come from anywhere: what it names is built only if it is one of our datasets or models, or
-    an ``nn.Module`` of PyTorch's.
+    """Refuse a stored node that names anything but what stands in ``tsdistill.config.stored``.
 
     Args:
         node: the stored config, or a part of it.
@@ -226,8 +247,8 @@ def refuse_foreign(node: object, path: str) -> None:
         TsdistillError: it names something else.
     """
     if isinstance(node, Mapping):
-        target = node.get("_target_")
-        if target is not None and not _is_own(str(target), path):
+        target = node.get("_target_", "")
+        if "_target_" in node and not (isinstance(target, str) and target in KNOWN):
             raise TsdistillError(
                 f"{path}._target_={target} in a stored config is not a dataset, model or teacher of "
                 "tsdistill or torch; add allow_code=true if you trust it"
@@ -237,15 +258,6 @@ def refuse_foreign(node: object, path: str) -> None:
     elif isinstance(node, Sequence) and not isinstance(node, str):
         for at, value in enumerate(node):
             refuse_foreign(value, f"{path}[{at}]")
-
-
-def _is_own(target: str, path: str) -> bool:
-    if target.partition(".")[0] not in ("tsdistill", "torch"):
-        return False
-    found = locate(target, path)
-    if not inspect.isclass(found):
-        return False
-    return issubclass(found, nn.Module | Teacher) or found.__module__.startswith("tsdistill.data.")
 
 
 def _if_there(folder: str | None) -> str | None:

@@ -142,7 +142,7 @@ def _refuse_lively_yaml(text: str) -> None:
 
     if len(text) > LONGEST_CONFIG:
         raise ValueError(f"config has {len(text):,} characters, more than {LONGEST_CONFIG:,}")
-    depth = 0
+    depth, root = 0, None
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST_CONFIG:
@@ -153,6 +153,10 @@ def _refuse_lively_yaml(text: str) -> None:
             raise ValueError(f"config holds the tag {event.tag!r}, which no stored config has")
         if "${" in getattr(event, "value", ""):
             raise ValueError("config holds an interpolation (${...}), which no stored config has")
+        if root is None and isinstance(event, yaml.NodeEvent):
+            root = event
+    if not isinstance(root, yaml.MappingStartEvent):
+        raise ValueError("config is not a mapping")
 
 
 def save_tensors(path: Path, tensors: "Tensors") -> None:
