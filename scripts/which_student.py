@@ -23,7 +23,7 @@ from tsdistill.deploy.c.header import write_header
 from tsdistill.evaluation.cost import macs
 from tsdistill.runs.export import raw_test
 from tsdistill.runs.load import restore
-from tsdistill.store.records import iter_results
+from tsdistill.store.listing import iter_results
 
 REPEATS, ROUNDS = 200, 7
 METRICS = ("accuracy", "average_precision", "agreement")

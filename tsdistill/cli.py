@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill import __version__
-from tsdistill.errors import TsdistillError, nearest, one_line
+from tsdistill.errors import DamagedError, TsdistillError, nearest, one_line
 
 HELP = """\
 tsdistill compresses time series classifiers by knowledge distillation.
@@ -25,7 +25,7 @@ commands:
   predict         answer on new series with a stored student
   export          write a stored student as a PyTorch folder, an ONNX graph or a C header
   report          write tables from all stored runs
-  runs            list stored runs, show one in full, or compare two
+  runs            list stored runs, show one in full, compare two, or verify all that is stored
   clean           list, and on request remove, what is stored but no longer reachable
   datasets        list available sets, show one, or download a collection
 
@@ -100,6 +100,9 @@ def run(command: str, overrides: Sequence[str]) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough; stay silent at exit too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except DamagedError as error:
+        print(error, file=sys.stderr)
+        return 1
     except (TsdistillError, OSError, *CONFIG_ERRORS) as error:
         if debug:
             raise

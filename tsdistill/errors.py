@@ -15,6 +15,10 @@ class TsdistillError(Exception):
     """
 
 
+class DamagedError(TsdistillError):
+    """A check of what is stored found damage; the command line exits with status 1."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Say which valid name a misspelt one most resembles.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tsdistill import cli
 from tsdistill.commands import distill
-from tsdistill.store.records import iter_results
+from tsdistill.store.listing import iter_results
 
 METHODS = ("none", "tsd")
 

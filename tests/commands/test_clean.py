@@ -11,9 +11,10 @@ import torch
 from tsdistill import cli
 from tsdistill.config import code
 from tsdistill.runs import spec
-from tsdistill.store.artefact import STALE_SECONDS
+from tsdistill.store.inventory import STALE_SECONDS
+from tsdistill.store.listing import iter_results
 from tsdistill.store.locks import locked
-from tsdistill.store.records import iter_results
+from tsdistill.store.manifest import seal
 
 TINY = (
     *("dataset.name=UnitTest", "dataset.download=false", "data_root=null", "hardware=cpu"),
@@ -179,6 +180,7 @@ def test_what_cannot_be_judged_stays_with_its_teacher(
     shutil.rmtree(record_of(out, "none"))
     config = record_of(out, "kd") / "config.yaml"
     config.write_text(config.read_text().replace("tsdistill.methods.kd.", "gone.terms."))
+    seal(config.parent)
     listed = told(capsys, f"out={out}", "apply=true")
     assert "cannot import gone" in listed
     assert methods(out) == {"kd"} and counts(out)["teachers"] == 1

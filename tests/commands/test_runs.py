@@ -190,3 +190,27 @@ def test_long_names_are_not_broken_within_a_word(
         assert any("…" in word and word.startswith("aver") and word.endswith("ame") for word in words)
     compared = told(capsys, f"out={out}", "id=ab12,cd56").splitlines()
     assert all(len(line.rstrip()) <= columns for line in compared)
+
+
+def test_verify_checks_all_changes_nothing_and_says_what_to_run_again(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "4 stored things checked, 0 damaged" in told(capsys, f"out={out}", "verify=true")
+    path = out / "runs" / "GunPoint" / "ab12" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    teacher = out / "teachers" / "GunPoint" / "t"
+    teacher.mkdir(parents=True)
+    before = sorted(str(each) for each in out.rglob("*"))
+    capsys.readouterr()
+    assert cli.run("runs", (f"out={out}", "verify=true")) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "5 stored things checked, 2 damaged; nothing was changed\n"
+    lines = captured.out.splitlines()
+    assert lines[0] == "runs/GunPoint/ab12: weights.safetensors has changed since it was written"
+    assert lines[1].startswith("  run again: tsdistill distill dataset.name=GunPoint method=tsd teacher=fcn")
+    assert "method.lam=0.1" in lines[1] and "training.epochs" not in lines[1]
+    assert lines[2:] == [
+        "teachers/GunPoint/t: manifest.json is missing",
+        "  it is made again when a run needs it",
+    ]
+    assert sorted(str(each) for each in out.rglob("*")) == before

@@ -62,7 +62,6 @@ def check(name="Target", supplied=(), **settings):
         {"size": 3, "widths": [1, 2]},
         {"size": 3, "widths": (1, 2)},
         {"size": 3, "free": object()},
-        {"size": 3, "_partial_": True},
     ],
 )
 def test_what_fits_is_let_through(settings):
@@ -72,6 +71,11 @@ def test_what_fits_is_let_through(settings):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
+        (
+            {"size": 3, "_partial_": True},
+            f"node._partial_: {HERE}.Target takes no such setting; choose from: flag, form, free, label, "
+            "limit, rate, size, widths",
+        ),
         ({}, f"node: {HERE}.Target needs size; set node.size=..."),
         ({"size": 3, "raet": 1.0}, f"node.raet: {HERE}.Target takes no such setting; did you mean 'rate'?"),
         ({"size": 3.5}, "node.size=3.5 should be a whole number"),

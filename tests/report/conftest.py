@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tsdistill.store.manifest import seal
 from tsdistill.store.records import run_folder, write_failure
 
 Record = dict[str, Any]
@@ -76,7 +77,7 @@ def make_failure(*args: Any, error: str = "boom", **kwargs: Any) -> Record:
     return {key: record[key] for key in identity} | {"status": "failed", "error": error}
 
 
-def store(out: Path, records: list[Record]) -> Path:
+def store(out: Path, records: list[Record], environment: Record | None = None) -> Path:
     """Lay only what a report reads: the store's own tests see to the rest of a record."""
     for record in records:
         if record["status"] == "failed":
@@ -86,6 +87,8 @@ def store(out: Path, records: list[Record]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "result.json").write_text(json.dumps(record))
         (folder / "timing.json").write_text('{"train_seconds": 1.5}')
+        (folder / "environment.json").write_text(json.dumps(environment or {}))
+        seal(folder)
     return out
 
 

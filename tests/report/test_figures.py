@@ -24,6 +24,7 @@ from tsdistill.report.figures.training import learning_curves, reliability
 from tsdistill.report.figures.trends import against_noise, against_parameters
 from tsdistill.report.options import Options
 from tsdistill.report.statistics import compare_methods
+from tsdistill.store.manifest import seal
 from tsdistill.store.records import run_folder
 
 LONG = "tsd [saliency.perturbations=50, student.model.layers=[8, 8], training.lr=0.005]"
@@ -113,6 +114,8 @@ def _stored_run(out, record, method, seed):
     y = rng.integers(0, 2, 50)
     logits = np.stack([-y, y], axis=1).astype("float32")
     save_file({"test": logits, "teacher_test": 9 * logits, "y_test": y}, str(folder / "logits.safetensors"))
+    (folder / "environment.json").write_text("{}")
+    seal(folder)
 
 
 @pytest.fixture

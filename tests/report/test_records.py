@@ -4,11 +4,16 @@ import pytest
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report.records import frame_of_runs, kept_records, read_records
+from tsdistill.store.listing import list_runs
+
+
+def listed(out):
+    return read_records({out: list_runs(out)})
 
 
 def test_one_row_a_run_failed_ones_included(record, failure, stored):
     out = stored([record(seed=1), record(seed=24), failure(seed=300, error="RuntimeError: no memory")])
-    runs = frame_of_runs(kept_records(read_records([out]), {}))
+    runs = frame_of_runs(kept_records(listed(out), {}))
     assert list(runs["seed"]) == [1, 24, 300]
     assert list(runs["status"]) == ["ok", "ok", "failed"]
     assert runs["error"].iloc[2] == "RuntimeError: no memory"
@@ -17,7 +22,7 @@ def test_one_row_a_run_failed_ones_included(record, failure, stored):
 
 
 def test_a_failure_that_succeeded_later_is_forgotten(record, failure, stored):
-    runs = frame_of_runs(kept_records(read_records([stored([failure(), record()])]), {}))
+    runs = frame_of_runs(kept_records(listed(stored([failure(), record()])), {}))
     assert list(runs["status"]) == ["ok"]
 
 
@@ -55,25 +60,22 @@ def test_settings_of_the_data_are_compared_within_a_data_set(record):
 
 def test_filters_narrow_and_misspelt_ones_are_told_the_nearest(record, stored):
     out = stored([record("CBF"), record("GunPoint", method="tsd"), record("GunPoint", method="none")])
-    assert (
-        len(frame_of_runs(kept_records(read_records([out]), {"dataset": "GunPoint", "method": "tsd,none"})))
-        == 2
-    )
+    assert len(frame_of_runs(kept_records(listed(out), {"dataset": "GunPoint", "method": "tsd,none"}))) == 2
     with pytest.raises(TsdistillError, match="did you mean 'GunPoint'"):
-        frame_of_runs(kept_records(read_records([out]), {"dataset": "GunPiont"}))
+        frame_of_runs(kept_records(listed(out), {"dataset": "GunPiont"}))
     with pytest.raises(TsdistillError, match="did you mean 'dataset'"):
-        frame_of_runs(kept_records(read_records([out]), {"datasets": "CBF"}))
+        frame_of_runs(kept_records(listed(out), {"datasets": "CBF"}))
     with pytest.raises(TsdistillError, match="no stored run matches"):
-        frame_of_runs(kept_records(read_records([out]), {"method": "tsd", "dataset": ["CBF"]}))
+        frame_of_runs(kept_records(listed(out), {"method": "tsd", "dataset": ["CBF"]}))
 
 
 def test_an_empty_folder_is_told(tmp_path):
     with pytest.raises(TsdistillError, match="no run records"):
-        frame_of_runs(kept_records(read_records([tmp_path]), {}))
+        frame_of_runs(kept_records(listed(tmp_path), {}))
 
 
 def test_undefined_metrics_are_nan(record, stored):
-    runs = frame_of_runs(kept_records(read_records([stored([record(kl=None), record(seed=2)])]), {}))
+    runs = frame_of_runs(kept_records(listed(stored([record(kl=None), record(seed=2)])), {}))
     assert list(runs["test.kl"].isna()) == [True, False]
 
 

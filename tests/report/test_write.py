@@ -20,6 +20,7 @@ from tsdistill.report.options import Options
 from tsdistill.report.render import to_latex
 from tsdistill.report.tables import MARKS, Cell, Table
 from tsdistill.report.write import folder_name
+from tsdistill.store.manifest import seal
 from tsdistill.store.records import run_folder
 
 
@@ -389,6 +390,7 @@ def test_no_mean_mixes_runs_of_old_and_new_code_or_data(stored, record, change):
     for run in new:
         timing = run_folder(out, run["dataset"], run["id"]) / "timing.json"
         timing.write_text('{"train_seconds": 1.0, "finished": 10.0}')
+        seal(timing.parent)
     folder = write_report(out, Options(figures=False)).folder
     row = pd.read_csv(folder / "table.csv").set_index("variant").loc["kd"]
     assert (row["average_precision"], row["seeds"], row["outdated"], row["missing"]) == (0.8, 2, 3, 1)
@@ -453,3 +455,14 @@ def test_every_mark_has_its_own_sign_and_a_latex_form():
     assert len(set(signs)) == len(signs)
     cell = Cell(mean=0.5, marks=tuple(MARKS))
     assert r"\parallel" in to_latex(Table("t", "title", ("value",), [[cell]]))
+
+
+def test_a_damaged_record_is_left_out_named_and_counted_under_the_table(record, stored):
+    runs = [record(seed=seed, ap=0.5) for seed in (1, 2)]
+    out = stored(runs)
+    path = run_folder(out, "GunPoint", runs[1]["id"]) / "result.json"
+    path.write_text(path.read_text().replace("0.5", "0.9"))
+    folder = write_report(out, Options(figures=False)).folder
+    assert pd.read_csv(folder / "table.csv").set_index("variant").loc["kd", "average_precision"] == 0.5
+    told = (folder / "report.md").read_text().replace("\\", "")
+    assert f"Damaged records left out: 1 (GunPoint/{runs[1]['id']}: result.json has changed" in told

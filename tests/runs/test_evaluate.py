@@ -1,7 +1,9 @@
 """Metrics added to stored runs: what they are, what made them, and what stays as it was."""
 
+import inspect
 import json
 import math
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,10 @@ import torch
 from torch import Tensor
 
 from tsdistill.cli import run
+from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import EvaluateConf, HardwareConf, OnlyConf
+from tsdistill.config.stored import KNOWN
+from tsdistill.config.targets import locate
 from tsdistill.data.planted import planted_masks
 from tsdistill.errors import TsdistillError
 from tsdistill.runs import evaluate as module
@@ -28,7 +33,8 @@ from tsdistill.runs.restore import (
     restore_student,
     stored_runs,
 )
-from tsdistill.store.records import RunRecord, iter_results, read_run, rewrite_run
+from tsdistill.store.listing import iter_results
+from tsdistill.store.records import RunRecord, read_run, rewrite_run
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
 
 PLANTED = (
@@ -286,10 +292,15 @@ def test_undefined_values_are_null_on_disk_and_nan_when_read(out: Path) -> None:
         "tsdistill.cli.run",
         "tsdistill.store.records.RunRecord",
         "tsdistillery.Net",
+        "torch.nn.Module",
+        "torch.nn.modules.linear.Linear",
+        "tsdistill.methods.ce.CrossEntropy",
+        None,
+        1,
     ],
 )
 @pytest.mark.parametrize("nest", [lambda n: n, lambda n: {"_target_": "torch.nn.Identity", "x": [{"y": n}]}])
-def test_stored_targets_outside_the_package_are_refused(target: str, nest: Any) -> None:
+def test_stored_targets_outside_the_package_are_refused(target: object, nest: Any) -> None:
     with pytest.raises(TsdistillError, match="add allow_code=true if you trust it"):
         refuse_foreign(nest({"_target_": target}), "student.model")
 
@@ -297,6 +308,18 @@ def test_stored_targets_outside_the_package_are_refused(target: str, nest: Any) 
 def test_our_own_models_and_readers_are_not_refused() -> None:
     for target in ("tsdistill.models.fcn.FCN", "tsdistill.data.archive.ArchiveReader", "torch.nn.Linear"):
         refuse_foreign({"_target_": target, "filters": [1, 2], "name": "a"}, "x")
+
+
+def test_every_reader_model_and_teacher_of_our_configs_may_be_rebuilt() -> None:
+    found = set()
+    for group in ("dataset", "model", "teacher"):
+        for path in (conf_folder() / group).glob("*.yaml"):
+            found |= set(re.findall(r"_target_: (tsdistill[\w.]+)", path.read_text()))
+    assert len(found) > 10 and found <= KNOWN
+
+
+def test_every_class_of_the_table_is_there() -> None:
+    assert all(inspect.isclass(locate(target, "x")) for target in KNOWN)
 
 
 def test_a_user_s_own_model_is_rebuilt_only_if_allowed(

@@ -16,7 +16,8 @@ from scipy.special import softmax
 import tsdistill
 from tsdistill.cli import run
 from tsdistill.runs.predict import Predictions, as_csv
-from tsdistill.store.records import iter_results, read_run
+from tsdistill.store.listing import iter_results
+from tsdistill.store.records import read_run
 
 COMMON = (
     *("data_root=null", "hardware=cpu", "teacher=fcn_8", "student=lstm_8", "method=tsd"),

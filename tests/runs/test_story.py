@@ -20,13 +20,15 @@ from omegaconf import OmegaConf
 from tsdistill.cli import run
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import register
+from tsdistill.report.options import Options
 from tsdistill.report.records import frame_of_runs, read_records
 from tsdistill.report.write import write_report
 from tsdistill.runs import story, sweep
 from tsdistill.runs.spec import RunSpec
 from tsdistill.runs.teaching import facts_of
 from tsdistill.store.keys import key_of
-from tsdistill.store.records import iter_failures, iter_results, read_run
+from tsdistill.store.listing import iter_failures, iter_results, list_runs
+from tsdistill.store.records import read_run
 from tsdistill.store.teachers import read_pool, read_teacher
 
 TINY = (
@@ -99,7 +101,7 @@ def artefacts(out: Path = Path("tsdistill-out")) -> dict[str, tuple[int, int]]:
 
 
 def report_texts(out: Path) -> dict[str, bytes]:
-    folder = write_report(out, figures=False).folder
+    folder = write_report(out, Options(figures=False)).folder
     return {name: (folder / name).read_bytes() for name in TEXTS}
 
 
@@ -463,9 +465,9 @@ def test_a_failed_run_of_a_sweep_is_noted_counted_and_the_rest_goes_on(tsdistill
     failures = list(iter_failures(Path("tsdistill-out")))
     assert [failure["error"] for failure in failures] == [line, line]
     assert {failure["seed"] for failure in failures} == {0, 1}
-    frame = frame_of_runs(read_records([Path("tsdistill-out")]))
+    frame = frame_of_runs(read_records({Path("tsdistill-out"): list_runs(Path("tsdistill-out"))}))
     assert frame["status"].value_counts().to_dict() == {"ok": 2, "failed": 2}
-    written = write_report(Path("tsdistill-out"), figures=False)
+    written = write_report(Path("tsdistill-out"), Options(figures=False))
     assert (written.runs, written.failed) == (2, 2)
     assert "should be one of classwise, summed, root, logit" in (written.folder / "report.md").read_text()
 

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store import artefact
-from tsdistill.store.artefact import place, read_artefact, safe_name, staged
+from tsdistill.store.artefact import is_leftover, place, read_artefact, safe_name, staged
+from tsdistill.store.manifest import hold
 
 
 def write(folder: Path, text: str, replace: bool = False) -> None:
@@ -111,7 +112,7 @@ def test_killed_writer_leaves_nothing_half_and_is_swept_up(folder):
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None and child.stdout.readline() == "ready\n"
     write(folder.with_name("other"), "x")
-    assert len(listing(folder.parent)) == 2  # the living writer's folder is let alone
+    assert len(listing(folder.parent)) == 3  # the living writer's folder is let alone
     child.send_signal(signal.SIGKILL)
     child.communicate()
     assert read(folder) is None
@@ -120,14 +121,73 @@ def test_killed_writer_leaves_nothing_half_and_is_swept_up(folder):
     assert listing(folder.parent) == [folder.name, "other"]
 
 
-def test_leavings_of_other_hosts_are_swept_up_by_age_only(folder):
-    folder.parent.mkdir(parents=True)
-    fresh, stale = (folder.with_name(f".x.tmp-00000000-1-0000000{n}") for n in (1, 2))
-    for path in (fresh, stale):
-        path.mkdir()
-    os.utime(stale, (time.time() - 2 * artefact.STALE_SECONDS,) * 2)
-    write(folder, "x")
-    assert fresh.exists() and not stale.exists()
+def test_an_old_folder_whose_writer_lives_is_let_alone(folder):
+    """A day and an hour back: what a clock that runs ahead makes of a folder that is being written."""
+    with staged(folder) as new:
+        (new / "a.txt").write_text("half")
+        os.utime(new, (time.time() - 25 * 3600,) * 2)
+        write(folder.with_name("other"), "x")
+        assert new.is_dir() and not is_leftover(new)
+    assert read(folder) == "half" and listing(folder.parent) == [folder.name, "other"]
+
+
+KILLED_BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+from tsdistill.store.artefact import staged
+rename = Path.rename
+def kill(self, target):
+    if Path(target).name == "0123456789abcdef":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.rename = kill
+with staged(Path(sys.argv[1]), replace=True) as new:
+    (new / "a.txt").write_text("after")
+"""
+
+
+def test_what_a_killed_writer_was_about_to_replace_is_put_back(folder):
+    write(folder, "before")
+    assert subprocess.run([sys.executable, "-c", KILLED_BETWEEN, str(folder)]).returncode == -signal.SIGKILL
+    assert not folder.exists() and len(listing(folder.parent)) == 3
+    write(folder.with_name("other"), "x")
+    assert read(folder) == "before" and listing(folder.parent) == [folder.name, "other"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no umask there")
+def test_what_is_written_follows_the_umask(folder):
+    before = os.umask(0o002)
+    try:
+        write(folder, "x")
+        with staged(folder.with_name("other")) as new:
+            [lock] = new.parent.glob(".*.lock")
+            assert lock.stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o664}
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tsdistill.store.artefact import staged
+for n in range(int(sys.argv[3])):
+    with staged(Path(sys.argv[1]) / "runs" / "Set" / f"{sys.argv[2]}{n}") as new:
+        for name in "abc":
+            (new / name).write_text("x" * 1000)
+"""
+
+
+def test_writers_in_two_process_namespaces_lose_nothing(tmp_path):
+    """Two containers on one host: one host name, one folder, the same process ids."""
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("this system lets nobody make a process namespace (unshare)")
+    words = [*unshare, sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*words, mark, "60"]) for mark in "xy"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert len(listing(tmp_path / "runs" / "Set")) == 120
+    assert all(hold(path) for path in (tmp_path / "runs" / "Set").iterdir())
 
 
 RACER = """
@@ -188,7 +248,10 @@ def test_every_flipped_byte_is_noticed_set_aside_and_said(folder, caplog):
         (lambda folder: (folder / "a.txt").unlink(), "a.txt"),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "not a JSON object"),
-        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1, "files": []}'), "items"),
+        (
+            lambda folder: (folder / "manifest.json").write_text('{"schema": 1, "files": []}'),
+            "lists no files",
+        ),
         (lambda folder: (folder / "manifest.json").write_text('{"schema": 99, "files": {}}'), "schema 99"),
         (
             lambda folder: (folder / "manifest.json").write_text('{"schema": 1, "files": {"../x": {}}}'),

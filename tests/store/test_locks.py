@@ -84,3 +84,10 @@ def test_where_locks_do_not_work_nothing_is_taken_for_free(tmp_path, monkeypatch
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
     with pytest.raises(TsdistillError, match="has no locks"), locked_if_free(tmp_path / "runs" / "d" / "k"):
         pass
+
+
+def test_a_folder_in_the_place_of_a_lock_is_set_aside(tmp_path):
+    folder = tmp_path / "runs" / "GunPoint" / "abc"
+    (tmp_path / "locks" / "runs-abc.lock").mkdir(parents=True)
+    with locked(folder):
+        assert (tmp_path / "locks" / "runs-abc.lock").is_file()

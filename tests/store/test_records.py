@@ -1,7 +1,10 @@
 import json
 import math
 import os
+import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,11 +12,13 @@ import torch
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store import environment as environment_module
+from tsdistill.store import listing as listing_module
 from tsdistill.store.environment import environment
+from tsdistill.store.index import NAME
+from tsdistill.store.listing import iter_failures, iter_results, list_runs
+from tsdistill.store.manifest import hold, seal
 from tsdistill.store.records import (
     failure_path,
-    iter_failures,
-    iter_results,
     read_run,
     run_folder,
     write_failure,
@@ -24,12 +29,23 @@ RESULT = {
     "id": "ab12",
     "dataset": "GunPoint",
     "method": "tsd",
+    "teacher": "fcn",
+    "student": "lstm_8",
     "seed": 0,
+    "trial": 0,
+    "teacher_id": "cd34",
+    "teacher_validation": None,
+    "cost": {"parameters": 370},
+    "training": {"epochs": 2},
+    "flags": [],
     "settings": {"method.lam": 1.0, "clip": None},
     "validation": None,
     "test": {"accuracy": 0.75, "roc_auc": math.nan},
     "teacher_test": {"accuracy": 1.0},
 }
+
+
+IDENTITY = {name: RESULT[name] for name in ("method", "teacher", "student", "seed", "trial", "settings")}
 
 
 def write(
@@ -53,6 +69,83 @@ def write(
         terms={"train.hint.weight": torch.ones(2)},
         replace=replace,
     )
+
+
+def test_one_changed_digit_leaves_the_record_out_with_its_reason(tmp_path):
+    path = write(tmp_path) / "result.json"
+    write(tmp_path, "cd34")
+    path.write_text(path.read_text().replace("0.75", "0.95"))
+    listing = list_runs(tmp_path)
+    assert [result["id"] for result in listing.results] == ["cd34"]
+    [damaged] = listing.damaged
+    assert damaged.name == "GunPoint/ab12"
+    assert damaged.problem == "result.json has changed since it was written"
+
+
+def test_what_was_set_aside_keeps_its_reason_until_the_run_is_there_again(tmp_path):
+    folder = write(tmp_path)
+    (folder / "logits.safetensors").write_bytes(b"")
+    assert read_run(tmp_path, "GunPoint", "ab12") is None
+    for _ in range(2):
+        [damaged] = list_runs(tmp_path).damaged
+        assert damaged.name == "GunPoint/ab12.broken-1"
+        assert damaged.problem == "it was set aside: logits.safetensors has changed since it was written"
+    write(tmp_path)
+    assert list_runs(tmp_path).damaged == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": "1"}, "no valid seed"),
+        ({"test": [1]}, "no valid test"),
+        ({"teacher_id": "../../x"}, "no valid teacher_id"),
+        ({"settings": None}, "no valid settings"),
+        ({"flags": "collapsed"}, "no valid flags"),
+    ],
+)
+def test_a_result_of_another_shape_is_left_out_whatever_its_manifest_says(tmp_path, changes, said):
+    write(tmp_path, **changes)
+    [damaged] = list_runs(tmp_path).damaged
+    assert said in damaged.problem
+
+
+def test_the_index_spares_a_second_reading_and_notices_every_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing_module, "YOUNGEST_SECONDS", -1.0)
+    paths = [write(tmp_path, run_id) for run_id in ("a", "b", "c")]
+    first = list_runs(tmp_path).results
+    held = []
+    monkeypatch.setattr(listing_module, "hold", lambda *args: held.append(args[0].name) or hold(*args))
+    assert str(list_runs(tmp_path).results) == str(first) and held == []
+    status = (paths[0] / "result.json").stat()
+    (paths[0] / "result.json").write_text((paths[0] / "result.json").read_text().replace("0.75", "0.95"))
+    os.utime(paths[0] / "result.json", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert [result["id"] for result in list_runs(tmp_path).results] == ["b", "c"] and held == ["a"]
+    shutil.copytree(paths[1], tmp_path / "copy")
+    shutil.rmtree(paths[1])
+    shutil.copytree(tmp_path / "copy", paths[1])
+    held.clear()
+    assert len(list_runs(tmp_path).results) == 2 and held == ["a", "b"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"x" * 4096])
+def test_a_broken_index_is_done_without(tmp_path, content):
+    write(tmp_path)
+    (tmp_path / NAME).write_bytes(content)
+    assert len(list_runs(tmp_path).results) == 1
+
+
+def test_an_index_with_a_view_in_its_place_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing_module, "YOUNGEST_SECONDS", -1.0)
+    write(tmp_path)
+    with closing(sqlite3.connect(tmp_path / NAME)) as file:
+        file.execute("CREATE VIEW verified AS SELECT 'x' AS record, 'y' AS stamp, 'z' AS content")
+        file.commit()
+    assert len(list_runs(tmp_path).results) == 1
+    with closing(sqlite3.connect(tmp_path / NAME)) as file:
+        assert [row[0] for row in file.execute("SELECT type FROM sqlite_master WHERE name = 'verified'")] == [
+            "table"
+        ]
 
 
 def test_record_round_trip(tmp_path):
@@ -120,9 +213,9 @@ def test_result_of_another_run_is_refused(tmp_path):
 
 def test_failures_are_listed_until_the_run_succeeds(tmp_path):
     assert list(iter_failures(tmp_path)) == []
-    write_failure(tmp_path, "GunPoint", "ab12", {"method": "tsd", "settings": {}, "error": "diverged"})
-    write_failure(tmp_path, "GunPoint", "cd34", {"method": "kd", "settings": {}, "error": "old"})
-    write_failure(tmp_path, "GunPoint", "cd34", {"method": "kd", "settings": {}, "error": "new"})
+    write_failure(tmp_path, "GunPoint", "ab12", {**IDENTITY, "error": "diverged"})
+    write_failure(tmp_path, "GunPoint", "cd34", {**IDENTITY, "error": "old"})
+    write_failure(tmp_path, "GunPoint", "cd34", {**IDENTITY, "error": "new"})
     assert [(note["id"], note["status"], note["error"]) for note in iter_failures(tmp_path)] == [
         ("ab12", "failed", "diverged"),
         ("cd34", "failed", "new"),
@@ -152,7 +245,10 @@ def test_results_come_in_order_and_broken_ones_are_reported_not_fatal(tmp_path, 
     found = list(iter_results(tmp_path))
     assert [(result["dataset"], result["id"]) for result in found] == [("ECG200", "c"), ("GunPoint", "a")]
     assert found[0]["timing"] == {"train_seconds": 1.5}
-    assert len(caplog.messages) == 2 and "GunPoint/b can't be read" in caplog.messages[0]
+    assert [message.partition("GunPoint/")[2] for message in caplog.messages[:2]] == [
+        "b is left out: result.json has changed since it was written",
+        "d is left out: timing.json is missing",
+    ]
 
 
 def test_records_of_an_older_version_are_counted_in_one_line(tmp_path, caplog):
@@ -160,6 +256,7 @@ def test_records_of_an_older_version_are_counted_in_one_line(tmp_path, caplog):
         path = write(tmp_path, run_id) / "result.json"
         if run_id != "c":
             path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+            seal(path.parent)
     note = write_failure(tmp_path, "GunPoint", "ff", {"error": "boom"})
     note.write_text(note.read_text().replace('"schema": 2', '"schema": 1'))
     assert [result["id"] for result in iter_results(tmp_path)] == ["c"]
@@ -167,15 +264,19 @@ def test_records_of_an_older_version_are_counted_in_one_line(tmp_path, caplog):
     assert caplog.messages == ["2 records of an older version are left out; `tsdistill clean` lists them"]
 
 
-def test_5000_results_are_all_read(tmp_path):
+def test_many_results_are_all_read(tmp_path):
     template = write(tmp_path, settings={f"group.setting_{n}": n / 7 for n in range(80)})
     result, timing = (template / "result.json").read_text(), (template / "timing.json").read_text()
-    for n in range(5000):
+    many = 5000 if os.environ.get("TSDISTILL_LONG") else 300
+    for n in range(many):
         folder = run_folder(tmp_path, f"Dataset{n % 100}", f"{n:016x}")
         folder.mkdir(parents=True)
-        (folder / "result.json").write_text(result.replace('"ab12"', f'"{folder.name}"'))
+        own = result.replace('"ab12"', f'"{folder.name}"').replace("GunPoint", f"Dataset{n % 100}")
+        (folder / "result.json").write_text(own)
         (folder / "timing.json").write_text(timing)
-    assert sum(1 for _ in iter_results(tmp_path)) == 5001
+        (folder / "environment.json").write_text("{}")
+        seal(folder)
+    assert sum(1 for _ in iter_results(tmp_path)) == many + 1
 
 
 def test_environment_says_with_what_and_asks_git_only_once(monkeypatch):
@@ -195,3 +296,28 @@ def test_environment_outside_a_checkout_has_no_commit(monkeypatch, tmp_path):
     environment_module._checkout.cache_clear()
     assert environment_module._checkout() == (None, None)
     environment_module._checkout.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["result.json", "logits.safetensors", "manifest.json"])
+def test_a_folder_in_the_place_of_a_file_heals(tmp_path, name):
+    path = write(tmp_path) / name
+    path.unlink()
+    path.mkdir()
+    [damaged] = list_runs(tmp_path).damaged
+    assert damaged.problem == f"{name} is not a plain file"
+    assert read_run(tmp_path, "GunPoint", "ab12") is None
+    write(tmp_path)
+    assert read_run(tmp_path, "GunPoint", "ab12") is not None and list_runs(tmp_path).damaged == []
+
+
+def test_a_folder_in_the_place_of_a_failures_note_heals(tmp_path):
+    failure_path(tmp_path, "GunPoint", "ab12").mkdir(parents=True)
+    write_failure(tmp_path, "GunPoint", "ab12", {**IDENTITY, "error": "boom"})
+    assert [note["error"] for note in iter_failures(tmp_path)] == ["boom"]
+
+
+def test_a_changed_note_of_a_failure_is_left_out(tmp_path):
+    path = write_failure(tmp_path, "GunPoint", "ab12", {**IDENTITY, "error": "boom"})
+    path.write_text(path.read_text().replace('"tsd"', '"kd"'))
+    listing = list_runs(tmp_path)
+    assert listing.failures == [] and listing.damaged[0].problem == "it has changed since it was written"

@@ -13,7 +13,8 @@ from tsdistill.config.schema import RunsConf
 from tsdistill.console import fold, print_table, say, shares, shorten, table_width
 from tsdistill.errors import TsdistillError
 from tsdistill.store.formats import to_json
-from tsdistill.store.records import RunRecord, iter_failures, iter_results, read_run, run_folder
+from tsdistill.store.listing import list_runs
+from tsdistill.store.records import RunRecord, read_run, run_folder
 from tsdistill.store.where import Where, value_of
 
 SHORT = 8
@@ -38,7 +39,12 @@ def run(composed: Any) -> None:
 
     check_composed(composed)
     settings: Any = OmegaConf.to_object(composed)
-    show_runs(settings)
+    if settings.verify:
+        from tsdistill.runs.verify import verify
+
+        verify(Path(settings.out))
+    else:
+        show_runs(settings)
 
 
 def show_runs(conf: RunsConf) -> None:
@@ -65,7 +71,9 @@ def _selected(conf: RunsConf, out: Path) -> tuple[list[dict[str, Any]], int]:
     """The runs to list, and how many failed; those are listed too if the filter asks for a status."""
     from tsdistill.runs.restore import is_selected, select_runs
 
-    finished, failures = list(iter_results(out)), [{"flags": [], **note} for note in iter_failures(out)]
+    listing = list_runs(out)
+    listing.tell()
+    finished, failures = listing.results, [{"flags": [], **note} for note in listing.failures]
     listed = finished
     if conf.where is not None and "status" in Where(conf.where).names:
         listed = finished + failures

@@ -5,10 +5,10 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import site
 import sys
 import sysconfig
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -340,14 +340,13 @@ class _Memory:
         kept = dict(list({**stored, **new}.items())[-MOST_KEPT:])
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch = tempfile.mkstemp(dir=self._file.parent, prefix=".code-")
+            scratch = self._file.with_name(f".code-{secrets.token_hex(8)}")
             try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                with scratch.open("x", encoding="utf-8") as file:  # its mode follows the umask
                     json.dump(kept, file, separators=(",", ":"))
-                Path(scratch).replace(self._file)
-            except BaseException:
-                Path(scratch).unlink(missing_ok=True)
-                raise
+                scratch.replace(self._file)
+            finally:
+                scratch.unlink(missing_ok=True)
 
     def _load(self) -> dict[str, _Facts]:
         """Read the file, but for entries that are not what they should be."""

@@ -287,11 +287,12 @@ class Format(Enum):
 class RunsConf(BaseConf):
     """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts.
 
-    ``all`` shows the settings of a run that are at their defaults too.
+    ``all`` shows the settings of a run that are at their defaults too. ``verify`` checks every stored file.
     """
 
     only: OnlyConf = field(default_factory=OnlyConf)
     where: str | None = None
+    verify: bool = False
     id: str | None = None
     all: bool = False
     sort: str | None = None

@@ -59,7 +59,7 @@ def check_target(node: Mapping[str, Any], path: str, supplied: Collection[str] =
     found = locate(node.get("_target_"), path)
     signature = inspect.signature(found)
     hints = _hints(found)
-    settings = {k: v for k, v in node.items() if not (k.startswith("_") and k.endswith("_"))}
+    settings = {k: v for k, v in node.items() if k != "_target_"}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     known = [n for n, p in signature.parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     for key, value in settings.items():
@@ -78,6 +78,33 @@ def check_target(node: Mapping[str, Any], path: str, supplied: Collection[str] =
         raise TsdistillError(
             f"{path}: {node['_target_']} needs {', '.join(missing)}; set {path}.{missing[0]}=..."
         )
+
+
+def build(node: Mapping[str, Any], path: str, **supplied: Any) -> Any:
+    """Call what a node's ``_target_`` names; nodes inside it are checked and built first.
+
+    Args:
+        node: the resolved node, plain Python values, checked by ``check_target``.
+        path: place of the node in the config, for messages.
+        supplied: arguments that the program itself passes.
+
+    Raises:
+        TsdistillError: a node inside has wrong settings.
+    """
+    settings = {key: _built(value, f"{path}.{key}") for key, value in node.items() if key != "_target_"}
+    return locate(node["_target_"], path)(**settings, **supplied)
+
+
+def _built(value: Any, path: str) -> Any:
+    """A setting with every node inside it built."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            check_target(value, path)
+            return build(value, path)
+        return {key: _built(inner, f"{path}.{key}") for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_built(inner, f"{path}[{at}]") for at, inner in enumerate(value)]
+    return value
 
 
 def takes(found: Callable[..., Any], name: str) -> bool:

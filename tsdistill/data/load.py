@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from tsdistill.config.targets import build
 from tsdistill.data.parsed import read_cached
 from tsdistill.data.prepare import Preparation
 from tsdistill.data.preprocess import Preprocessing, preprocess
@@ -93,15 +94,11 @@ def _own_settings(conf: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build_reader(settings: Mapping[str, Any]) -> Any:
-    """Instantiate the reader that ``_target_`` names with its own settings."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
+    """Build the reader that ``_target_`` names with its own settings."""
     try:
-        return instantiate(dict(settings), _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, TsdistillError):
-            raise cause from None
-        reason = str(cause or error).splitlines()[0]
+        return build(settings, "dataset")
+    except TsdistillError:
+        raise
+    except Exception as error:  # whatever a user's constructor may raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TsdistillError(f"dataset reader {settings['_target_']}: {reason}") from error

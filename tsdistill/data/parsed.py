@@ -3,8 +3,7 @@
 import hashlib
 import json
 import logging
-import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,13 +91,12 @@ def _save(path: Path, parts: tuple[RawPart, RawPart]) -> None:
         arrays[f"{half}_channels"] = np.array(part.channels, dtype=np.str_)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+        scratch = path.with_name(f".{path.stem}-{secrets.token_hex(8)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with scratch.open("xb") as file:  # unlike mkstemp's, its mode follows the umask
                 np.savez(file, allow_pickle=False, **arrays)
-            Path(scratch).replace(path)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
     except OSError as error:
         _log.warning("%s: the parsed set is not kept (%s)", path, error)

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from torch import nn
 
-from tsdistill.config.targets import locate, takes
+from tsdistill.config.targets import build, locate, takes
 from tsdistill.errors import TsdistillError
 
 BUILT_IN_SIZES = ("in_channels", "n_classes", "series_length")
@@ -35,11 +33,12 @@ def build_model(conf: Mapping[str, Any], channels: int, classes: int, length: in
     try:
         if takes(found, "series_length"):
             sizes["series_length"] = length
-        model = instantiate(dict(conf), _convert_="all", **sizes)
+        model = build(dict(conf), "model", **sizes)
+    except TsdistillError:
+        raise
     except Exception as error:  # whatever a user's constructor may raise
-        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        reason = (str(cause).splitlines() or [""])[0]
-        raise TsdistillError(f"model {target} cannot be built: {type(cause).__name__}: {reason}") from error
+        reason = (str(error).splitlines() or [""])[0]
+        raise TsdistillError(f"model {target} cannot be built: {type(error).__name__}: {reason}") from error
     if not isinstance(model, nn.Module):
         raise TsdistillError(f"model {target} gives a {type(model).__name__}; it must give a torch.nn.Module")
     return model

@@ -13,7 +13,7 @@ from tsdistill.report.metrics import PRIMARY, metric_of
 from tsdistill.report.options import Options
 from tsdistill.report.order import natural
 from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
-from tsdistill.report.records import frame_of_runs, kept_records, names_in, read_records
+from tsdistill.report.records import damaged_note, frame_of_runs, kept_records, names_in, read_records
 from tsdistill.report.selection import Select, Selection, select_trials
 from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
@@ -33,6 +33,7 @@ from tsdistill.report.tables import (
 )
 from tsdistill.report.view import View, view_of
 from tsdistill.report.weak_teachers import weak_teachers
+from tsdistill.store.listing import list_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,8 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
     """
     if options.select not in LABELS:
         raise TsdistillError(f"select={options.select}: choose from " + ", ".join(LABELS))
-    stored = read_records(outs)
+    listings = {out: list_runs(out) for out in outs}
+    stored = read_records(listings)
     kept = kept_records(stored, options.filters, options.where)
     if only is not None:
         kept = [record for record in kept if (record["dataset"], record["id"]) in only]
@@ -130,7 +132,7 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
         notes = [
             *_settings_note(means, pair, view),
             *weak_teachers(here),
-            *mixed_environments(here["folder"]),
+            *mixed_environments(here["environment"]),
         ]
         lacking = (
             [] if against[pair] else [f"Methods are not compared: no row here is named {options.reference}."]
@@ -141,6 +143,9 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
     sweeps = _sweeps(selection, list(labels), options.vary, view) if options.vary else []
     grids = pairs_tables(means, rows["dataset"].nunique(), view)
     above = [*grids, *(sweep_table(sweep, view) for sweep in sweeps)]
+    damaged = damaged_note(listings.values())
+    if shown:
+        shown[0], tables[0] = _with_notes(shown[0], damaged), _with_notes(tables[0], damaged)
     label = "; ".join(dict.fromkeys(labels.values()))
     return Report(
         options=options,

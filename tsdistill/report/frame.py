@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.formats import read_json
-from tsdistill.store.records import iter_failures, iter_results, read_run, run_folder
+from tsdistill.store.listing import list_runs
+from tsdistill.store.records import read_run
 from tsdistill.store.where import BLOCKS
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_results(out: str | Path = "tsdistill-out") -> "pd.DataFrame":
-    """Read the stored runs as a frame, one row per run, failed runs included.
+    """Read the stored runs as a frame, one row per run, failed runs included; damaged records are left out.
 
     Args:
         out: the output folder of ``tsdistill distill``.
@@ -33,8 +33,10 @@ def load_results(out: str | Path = "tsdistill-out") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows = [_row(result, _environment(Path(out), result)) for result in iter_results(Path(out))]
-    rows += [{"flags": [], **_row(failure, {})} for failure in iter_failures(Path(out))]
+    listing = list_runs(Path(out))
+    listing.tell()
+    rows = [_row(result) for result in listing.results]
+    rows += [{"flags": [], **_row(failure)} for failure in listing.failures]
     if not rows:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
     return pd.DataFrame([{"error": "", **row} for row in rows])
@@ -71,18 +73,10 @@ def as_csv(frame: "pd.DataFrame") -> str:
     return str(frame.map(neutral).rename(columns=neutral).to_csv(index=False, lineterminator="\n"))
 
 
-def _environment(out: Path, result: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return read_json(run_folder(out, result["dataset"], result["id"]) / "environment.json")
-    except (OSError, ValueError):
-        return {}
-
-
-def _row(result: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
+def _row(result: Mapping[str, Any]) -> dict[str, Any]:
     kept = {BLOCKS.get(key, key): value for key, value in result.items() if key != "settings"}
     row = dict(_leaves({key: value for key, value in kept.items() if value is not None}, ""))
     row.update(result["settings"])
-    row.update({f"environment.{name}": value for name, value in environment.items()})
     return row
 
 

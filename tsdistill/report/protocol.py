@@ -2,12 +2,10 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import RESEEDED
 from tsdistill.report.assemble import NOT_SELECTED, ONE_SETTING
-from tsdistill.report.environments import read_environment
 from tsdistill.report.tables import Cell, Table, plural
 
 if TYPE_CHECKING:
@@ -119,8 +117,7 @@ def _explained(label: str, report: "Report") -> str:
 def environments(report: "Report") -> Table:
     """In what environments the chosen runs were made, the most frequent first."""
     counts: Counter[str] = Counter()
-    for folder in report.selection.runs["folder"]:
-        facts = read_environment(Path(folder))
+    for facts in report.selection.runs["environment"]:
         if facts:
             counts[json.dumps(facts, sort_keys=True)] += 1
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))

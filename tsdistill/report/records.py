@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.report.order import natural
 from tsdistill.report.settings import Tune, shown, split_settings
-from tsdistill.store.records import iter_failures, iter_results, run_folder
+from tsdistill.store.listing import Listing
+from tsdistill.store.records import run_folder
 from tsdistill.store.where import Where
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 FILTERS = ("dataset", "method", "teacher", "student")
 """What a report can be narrowed to."""
+
+DAMAGED_SHOWN = 3
+"""Damaged records that are named under a table."""
 
 PAIR = ["teacher", "student"]
 ROW = ["dataset", "teacher", "student", "method", "variant"]
@@ -38,11 +42,24 @@ _ON_TEST = ("noise", "reasoning")
 """Blocks that ``tsdistill evaluate`` adds; like ``test`` they are measured on the test part."""
 
 
-def read_records(outs: Sequence[Path]) -> list[Mapping[str, Any]]:
-    """Read the run records and failures under some folders.
+def damaged_note(listings: Iterable[Listing]) -> list[str]:
+    """One sentence on the records that are left out because they are damaged, if there are any."""
+    damaged = [each for listing in listings for each in listing.damaged]
+    if not damaged:
+        return []
+    named = "; ".join(f"{each.name}: {each.problem}" for each in damaged[:DAMAGED_SHOWN])
+    more = f"; and {len(damaged) - DAMAGED_SHOWN} more" if len(damaged) > DAMAGED_SHOWN else ""
+    return [
+        f"Damaged records left out: {len(damaged)} ({named}{more}). "
+        "`tsdistill runs verify=true` says what to run again."
+    ]
+
+
+def read_records(listings: Mapping[Path, Listing]) -> list[Mapping[str, Any]]:
+    """Gather the run records and failures of some folders, and say what is left out.
 
     Args:
-        outs: folders that ``distill`` wrote into; each holds ``runs/``.
+        listings: what ``list_runs`` found under each folder that ``distill`` wrote into.
 
     Returns:
         Every record with its ``folder`` and ``out``; a run that lies in several folders once, from the first.
@@ -51,8 +68,9 @@ def read_records(outs: Sequence[Path]) -> list[Mapping[str, Any]]:
         TsdistillError: no record is stored in one of them.
     """
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for out in outs:
-        stored = list(_stored(out))
+    for out, listing in listings.items():
+        listing.tell()
+        stored = list(_stored(listing, out))
         if not stored:
             raise TsdistillError(
                 f"no run records under {out}: run `tsdistill distill` first, or name its folder"
@@ -209,6 +227,7 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
         "error": record.get("error", ""),
         "folder": record.get("folder", ""),
         "out": record.get("out", ""),
+        "environment": record.get("environment") or {},
         "teacher_id": record.get("teacher_id", ""),
         "version": ":".join([record.get("teacher_id", ""), record.get("code") or ""]),
         "has_validation": bool(record.get("validation")),
@@ -245,10 +264,10 @@ def _kept(
     return kept
 
 
-def _stored(out: Path) -> Iterator[Mapping[str, Any]]:
+def _stored(listing: Listing, out: Path) -> Iterator[Mapping[str, Any]]:
     """Every whole record, with its folder, then every failure whose run has not succeeded since."""
-    for record in iter_results(out):
+    for record in listing.results:
         folder = run_folder(out, record["dataset"], record["id"])
         yield {**record, "folder": str(folder), "out": str(out)}
-    for failure in iter_failures(out):
+    for failure in listing.failures:
         yield {**failure, "out": str(out)}

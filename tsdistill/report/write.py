@@ -161,7 +161,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
 
     runs = report.runs
     times = [name for name in runs.columns if name.startswith("timing.")]
-    tidy = runs.drop(columns=["folder", "out", *times]).assign(
+    tidy = runs.drop(columns=["folder", "out", "environment", *times]).assign(
         flags=runs["flags"].map(";".join), chosen=runs["id"].isin(report.selection.runs["id"])
     )
     frames = {"runs": tidy, "table": report.rows, "summary": report.means}

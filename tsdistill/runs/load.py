@@ -22,7 +22,8 @@ from tsdistill.runs.restore import (
     stored_runs,
 )
 from tsdistill.runs.session import Job
-from tsdistill.store.records import RunRecord, iter_results
+from tsdistill.store.listing import iter_results
+from tsdistill.store.records import RunRecord
 
 ABOUT = ("dataset", "method", "student", "teacher", "seed", "trial")
 """What a student says of where it comes from, beside its run's id."""

@@ -1,12 +1,12 @@
 """Restoring stored runs from their records alone: the dataset, the teacher, the student."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from tsdistill.config.schema import (
@@ -15,7 +15,7 @@ from tsdistill.config.schema import (
     SplitConf,
     TeacherTaskConf,
 )
-from tsdistill.config.targets import locate
+from tsdistill.config.stored import KNOWN
 from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.evaluation.predict import predict
@@ -23,10 +23,10 @@ from tsdistill.runs.session import Job, prepare
 from tsdistill.runs.spec import member_conf
 from tsdistill.runs.teaching import restored_teacher
 from tsdistill.store.formats import from_yaml
-from tsdistill.store.records import RunRecord, iter_results, read_run
+from tsdistill.store.listing import iter_results
+from tsdistill.store.records import RunRecord, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
 from tsdistill.store.where import Where
-from tsdistill.teachers.base import Teacher
 from tsdistill.training.calibration import Calibrated
 
 TOLERANCE = 0.01
@@ -117,8 +117,7 @@ def restore_scene(
     """
     conf, name = config_of(record), record.result["dataset"]
     if not allow_code:
-        for path in ("kind", "model", "members"):
-            refuse_foreign(conf["teacher"][path], f"teacher.{path}")
+        refuse_foreign(conf["teacher"], "teacher")
     teacher = read_teacher(out, name, record.result["teacher_id"])
     if teacher is None:
         raise TsdistillError(
@@ -151,20 +150,32 @@ def restore_job(
     conf, name = config_of(record), record.result["dataset"]
     if not allow_code:
         refuse_foreign(conf["dataset"], "dataset")
-        refuse_foreign(conf["student"]["model"], "student.model")
-    job = prepare(
-        TeacherTaskConf(
-            out=str(out),
-            dataset=conf["dataset"],
-            data_root=data_root or _if_there(conf.get("data_root")),
-            split=SplitConf(**conf["split"]),
-            teacher=member_conf(conf["teacher"]),
-            hardware=hardware,
-        )
-    )
+        refuse_foreign(conf["student"], "student")
+    try:
+        task = _task_of(conf, out, data_root, hardware)
+    except (KeyError, TypeError, ValueError, OmegaConfBaseException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TsdistillError(
+            f"run {record.result['id']}: its config does not fit ({reason}); distil it again"
+        ) from error
+    job = prepare(task)
     if job.dataset.fingerprint != record.facts["data"]:
         raise TsdistillError(f"{name} has changed since this run was trained; distil it again")
     return job
+
+
+def _task_of(
+    conf: Mapping[str, Any], out: Path, data_root: str | None, hardware: HardwareConf
+) -> TeacherTaskConf:
+    """The task that trained a stored run's teacher, from the run's stored config."""
+    return TeacherTaskConf(
+        out=str(out),
+        dataset=conf["dataset"],
+        data_root=data_root or _if_there(conf.get("data_root")),
+        split=SplitConf(**conf["split"]),
+        teacher=member_conf(conf["teacher"]),
+        hardware=hardware,
+    )
 
 
 def restore_student(job: Job, record: RunRecord) -> nn.Module:
@@ -217,16 +228,31 @@ def config_of(record: RunRecord) -> dict[str, Any]:
         TsdistillError: it is malformed, or holds what no stored config has.
     """
     try:
-        return from_yaml(record.config_yaml)
+        config = from_yaml(record.config_yaml)
+        _refuse_misshapen(config)
     except ValueError as error:
         raise TsdistillError(f"run {record.result['id']}: {error}; distil it again") from error
+    return config
+
+
+_BLOCKS = (
+    *("dataset", "split", "teacher", "teacher.kind", "teacher.model", "teacher.training"),
+    *("student", "student.model", "hardware", "saliency", "method"),
+)
+"""Parts of a stored config that are mappings."""
+
+
+def _refuse_misshapen(config: Mapping[str, Any]) -> None:
+    for path in _BLOCKS:
+        node: Any = config
+        for name in path.split("."):
+            node = node.get(name) if isinstance(node, Mapping) else None
+        if not isinstance(node, Mapping) and not (path == "teacher.model" and node is None):
+            raise ValueError(f"its config has no valid {path}")
 
 
 def refuse_foreign(node: object, path: str) -> None:
-    """Refuse a stored node that would run code from outside of this package and the libraries it builds on.
-
-    A record may come from anywhere: what it names is built only if it is one of our datasets, models or
-    teachers, an ``nn.Module`` of PyTorch's, or an estimator of scikit-learn's or sktime's.
+    """Refuse a stored node that names anything but what stands in ``tsdistill.config.stored``.
 
     Args:
         node: the stored config, or a part of it.
@@ -236,8 +262,8 @@ def refuse_foreign(node: object, path: str) -> None:
         TsdistillError: it names something else.
     """
     if isinstance(node, Mapping):
-        target = node.get("_target_")
-        if target is not None and not _is_own(str(target), path):
+        target = node.get("_target_", "")
+        if "_target_" in node and not (isinstance(target, str) and target in KNOWN):
             raise TsdistillError(
                 f"{path}._target_={target} in a stored config is not a dataset, model or teacher of "
                 "tsdistill or torch; add allow_code=true if you trust it"
@@ -247,19 +273,6 @@ def refuse_foreign(node: object, path: str) -> None:
     elif isinstance(node, Sequence) and not isinstance(node, str):
         for at, value in enumerate(node):
             refuse_foreign(value, f"{path}[{at}]")
-
-
-def _is_own(target: str, path: str) -> bool:
-    if target.partition(".")[0] not in ("tsdistill", "torch", "sklearn", "sktime"):
-        return False
-    found = locate(target, path)
-    if not inspect.isclass(found):
-        return False
-    from skbase.base import BaseObject
-    from sklearn.base import BaseEstimator
-
-    known = nn.Module | Teacher | BaseEstimator | BaseObject
-    return issubclass(found, known) or found.__module__.startswith("tsdistill.data.")
 
 
 def _if_there(folder: str | None) -> str | None:

@@ -16,7 +16,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from tsdistill.console import prefixed, say
-from tsdistill.errors import one_line
+from tsdistill.errors import TsdistillError, one_line
+from tsdistill.store.artefact import write_atomically
 
 SWEEP_VARIABLE = "TSDISTILL_SWEEP"
 """Names the sweep's folder: set once by the command line, so that jobs in other processes share it."""
@@ -59,10 +60,8 @@ def count_jobs(config: DictConfig) -> int:
 def note_job(error: str | None) -> None:
     """Write down how this job of the sweep ended."""
     hydra = HydraConfig.get()
-    folder = Path(hydra.sweep.dir) / "status"
-    folder.mkdir(parents=True, exist_ok=True)
     status = {"job": hydra.job.num, "overrides": list(hydra.overrides.task), "error": error}
-    (folder / f"{hydra.job.num}.json").write_text(json.dumps(status), encoding="utf-8")
+    write_atomically(Path(hydra.sweep.dir) / "status" / f"{hydra.job.num}.json", json.dumps(status))
 
 
 def as_job(
@@ -73,19 +72,22 @@ def as_job(
         task()
         return
     with prefixed(f"{place_in_sweep()} "):
+        told = None
         try:
             task()
         except Exception as error:
             if debug:
                 raise
-            note_job(one_line(error))
-            say(f"failed: {one_line(error)}")
+            told = one_line(error)
+            say(f"failed: {told}")
             try:
-                on_failure(one_line(error))
+                on_failure(told)
             except Exception as problem:  # the other jobs go on all the same
                 say(f"the failure could not be recorded: {one_line(problem)}")
-        else:
-            note_job(None)
+        try:
+            note_job(told)
+        except TsdistillError as problem:  # the summary counts a job without a note
+            say(str(problem))
 
 
 class SweepSummary(Callback):
@@ -101,7 +103,8 @@ class SweepSummary(Callback):
         folder = Path(config.hydra.sweep.dir) / "status"
         jobs = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
         failed = sorted((job for job in jobs if job["error"]), key=lambda job: int(job["job"]))
-        failed_jobs = len(failed)
-        say(f"{len(jobs)} runs, {len(failed)} failed")
+        lost = max(0, int(os.environ.get(JOBS_VARIABLE, 0)) - len(jobs))
+        failed_jobs = len(failed) + lost
+        say(f"{len(jobs) + lost} runs, {len(failed)} failed" + (f", {lost} without a note" if lost else ""))
         for job in failed:
             say(f"  failed: {' '.join(job['overrides'])}: {job['error']}")

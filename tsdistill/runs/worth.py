@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from tsdistill.evaluation.worth import is_ahead
-from tsdistill.store.records import iter_results
+from tsdistill.store.listing import list_runs
 
 PLAIN = "none"
 _SHARED = ("dataset.", "split.", "student.", "training.", "calibration.")
@@ -27,7 +27,7 @@ def weak_teacher_note(out: Path, result: Mapping[str, Any]) -> str | None:
         return None
     plain = [
         float(other["validation"]["average_precision"])
-        for other in iter_results(out, result["dataset"])
+        for other in list_runs(out, result["dataset"]).results
         if other["method"] == PLAIN and other["validation"] is not None and _alike(result, other)
     ]
     teacher = float(result["teacher_validation"]["average_precision"])

@@ -3,11 +3,8 @@
 import hashlib
 import logging
 import os
-import platform
 import re
-import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,17 +13,16 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tsdistill.errors import TsdistillError, advice_on
-from tsdistill.store.formats import read_json, to_json
+from tsdistill.store.files import read_whole
+from tsdistill.store.manifest import BROKEN, hold, seal
+from tsdistill.store.temporary import OLD, is_abandoned, owned, remove, sweep
 
-MANIFEST = "manifest.json"
-SCHEMA = 1
-STALE_SECONDS = 24 * 3600.0
+PROBLEM = "problem.txt"
+"""Says in a folder that was set aside what was wrong with it."""
 
 T = TypeVar("T")
 _log = logging.getLogger("tsdistill")
-_host = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-_temporary_name = re.compile(r"\..+\.tmp-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}(-old)?")
-_broken = (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, NotADirectoryError)
+_aside_name = re.compile(r"[0-9A-Za-z_-]{1,64}(\.failed\.json)?\.broken-\d+")
 
 
 def safe_name(text: str) -> str:
@@ -74,19 +70,19 @@ def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
     Raises:
         TsdistillError: the folder can't be written (disk full, no permission).
     """
-    token = f"{_host}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = folder.with_name(f".{folder.name}.tmp-{token}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent)
-        temporary.mkdir()
-        yield temporary
-        _seal(temporary)
-        _publish(temporary, folder, replace)
+        sweep(folder.parent)
+        with owned(folder) as temporary:
+            try:
+                temporary.mkdir()
+                yield temporary
+                _seal(temporary)
+                _publish(temporary, folder, replace)
+            finally:
+                remove(temporary)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def cannot_write(path: Path, error: OSError) -> TsdistillError:
@@ -96,16 +92,10 @@ def cannot_write(path: Path, error: OSError) -> TsdistillError:
 
 def _seal(folder: Path) -> None:
     """Add the manifest, and flush every file and the folder to disk."""
-    files = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            files[path.name] = {
-                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-                "size": file.tell(),
-            }
-    (folder / MANIFEST).write_text(to_json({"schema": SCHEMA, "files": files}), encoding="utf-8")
-    with ThreadPoolExecutor(len(files) + 1) as pool:  # flushed together they share the disk's commits
-        list(pool.map(_flush, folder.iterdir()))
+    seal(folder)
+    paths = list(folder.iterdir())
+    with ThreadPoolExecutor(len(paths)) as pool:  # flushed together they share the disk's commits
+        list(pool.map(_flush, paths))
     _sync_folder(folder)
 
 
@@ -127,7 +117,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _publish(temporary: Path, folder: Path, replace: bool) -> None:
     """Rename ``temporary`` to ``folder``; keep or replace one that is already there."""
-    old, published = temporary.with_name(f"{temporary.name}-old"), False
+    old, published = temporary.with_name(f"{temporary.name}{OLD}"), False
     try:
         if replace:
             with suppress(FileNotFoundError):
@@ -143,31 +133,7 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
         _log.debug("%s was written by another process in the meantime; that one is kept", folder)
     finally:
         if published or folder.exists():  # another writer may just be replacing ours
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what dead processes left half-written in ``parent``."""
-    for path in parent.iterdir():
-        named = path.name.startswith(".") and _temporary_name.fullmatch(path.name)
-        if not named:
-            continue
-        with suppress(OSError):
-            if is_leftover(path):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process of this host still runs; True where that can't be asked."""
-    if os.name == "nt":  # os.kill would end it there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+            remove(old)
 
 
 def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
@@ -187,9 +153,9 @@ def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
     try:
         while (seen := _identity(folder)) is not None:
             try:
-                _verify(folder)
+                hold(folder)
                 return parse(folder)
-            except _broken as problem:
+            except BROKEN as problem:
                 if _identity(folder) == seen:  # else another process replaced it meanwhile: look again
                     set_aside(folder, str(problem))
                     return None
@@ -209,33 +175,24 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _verify(folder: Path) -> None:
-    """Check every file of ``folder`` against the manifest.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError or FileNotFoundError: a file is missing or changed.
-    """
-    manifest = read_json(folder / MANIFEST)
-    if manifest["schema"] != SCHEMA:
-        raise ValueError(f"{MANIFEST} has schema {manifest['schema']!r}, not {SCHEMA}")
-    for name, entry in manifest["files"].items():
-        if Path(name).name != name:
-            raise ValueError(f"{MANIFEST} names a file outside the folder: {name!r}")
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-        if (digest, size) != (entry["sha256"], entry["size"]):
-            raise ValueError(f"{name} has changed since it was written")
-
-
 def set_aside(folder: Path, problem: str) -> None:
-    """Rename a broken folder to ``<name>.broken-<n>``, and say so."""
+    """Rename a broken folder to ``<name>.broken-<n>``, note the reason in it, and say so."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.broken-{number}")).exists():
         number += 1
     with suppress(FileNotFoundError):  # another process was faster
         folder.rename(aside)
+        with suppress(OSError):
+            (aside / PROBLEM).write_text(f"{problem}\n", encoding="utf-8")
         _log.warning("%s is damaged (%s); set aside as %s", folder, problem, aside.name)
+
+
+def problem_of(aside: Path) -> str:
+    """Why a folder was set aside."""
+    try:
+        return " ".join(read_whole(aside / PROBLEM).decode(errors="replace").split())
+    except (OSError, ValueError):
+        return "the reason was not noted"
 
 
 @contextmanager
@@ -251,17 +208,20 @@ def replaced_whole(path: Path) -> Iterator[Path]:
     Raises:
         TsdistillError: it can't be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        if path.is_dir():
+            set_aside(path, "a folder in the place of a file")
+        with owned(path) as temporary:
+            try:
+                yield temporary
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            finally:
+                remove(temporary)
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -278,28 +238,16 @@ def discard(folder: Path) -> None:
     Raises:
         TsdistillError: it can't be removed.
     """
-    token = f"{_host}-{os.getpid()}-{secrets.token_hex(4)}"
-    hidden = folder.with_name(f".{folder.name}.tmp-{token}")
     try:
-        folder.rename(hidden)
-        shutil.rmtree(hidden)
+        with owned(folder) as hidden:
+            folder.rename(hidden)
+            shutil.rmtree(hidden)
     except OSError as error:
         raise TsdistillError(
             f"cannot remove {folder}: {error.strerror or error}; check the permissions"
         ) from error
 
 
-def is_temporary(path: Path) -> bool:
-    """Whether a folder has the name under which an artefact is written."""
-    return _temporary_name.fullmatch(path.name) is not None
-
-
 def is_leftover(path: Path) -> bool:
-    """Whether a folder was half-written by a process that is gone, or set aside as broken."""
-    if re.fullmatch(r"[0-9A-Za-z_-]{1,64}\.broken-\d+", path.name):
-        return True
-    named = _temporary_name.fullmatch(path.name)
-    if not named:
-        return False
-    dead = named["host"] == _host and not _alive(int(named["pid"]))
-    return dead or time.time() - path.lstat().st_mtime > STALE_SECONDS
+    """Whether something was half-written by a process that is gone, or set aside as broken."""
+    return _aside_name.fullmatch(path.name) is not None or is_abandoned(path)

@@ -6,6 +6,7 @@ A block that is ``null`` as a whole (no validation part) stays None.
 """
 
 import errno
+import hashlib
 import json
 import math
 import re
@@ -13,11 +14,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tsdistill.store.files import opened, read_whole
+
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     Tensors = Mapping[str, Tensor | NDArray[Any]]
+
+LONGEST_CONFIG = 2**18
+"""Characters of the longest stored config that is read; usual ones have some 5,000."""
+DEEPEST_CONFIG = 32
+LONGEST_HEADER = 4 * 2**20
+"""Bytes of the longest safetensors header that is read; a network of 1,000 tensors has some 100,000."""
 
 
 def to_json(value: object) -> str:
@@ -45,10 +56,44 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is malformed, or no object.
     """
-    value = json.loads(path.read_bytes())
+    return parse_json(read_whole(path), path.name)
+
+
+def parse_json(text: bytes | str, name: str) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Args:
+        text: the file's content.
+        name: the file, for the message.
+
+    Raises:
+        ValueError: it is malformed, nested too deeply, or no object; or it holds NaN or an infinity.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{name} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is not a JSON object")
+        raise ValueError(f"{name} is not a JSON object")
     return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def sealed(note: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the hash of all else in it under ``"sha256"``."""
+    facts = {name: value for name, value in note.items() if name != "sha256"}
+    plain = json.dumps(_finite(facts), sort_keys=True, allow_nan=False)
+    return {**facts, "sha256": hashlib.sha256(plain.encode()).hexdigest()}
+
+
+def is_sealed(note: Mapping[str, Any]) -> bool:
+    """Whether an object is still what :func:`sealed` made."""
+    return bool(sealed(note)["sha256"] == note.get("sha256"))
 
 
 def metrics(block: Any) -> Any:
@@ -66,33 +111,52 @@ def to_yaml(config: Mapping[str, Any]) -> str:
 
 
 def from_yaml(text: str) -> dict[str, Any]:
-    """Read a config as plain dicts, lists and scalars: nothing in it is instantiated or interpolated.
+    """Read a stored config as plain dicts, lists and scalars.
+
+    The text is checked before anything is built from it: :func:`to_yaml` writes no alias, tag or
+    interpolation, so none is read. An alias can multiply what it names without end, a tag can name a type,
+    and an interpolation could call whatever it names.
 
     Raises:
-        ValueError: it is malformed, no mapping, or holds an interpolation.
+        ValueError: it is malformed, no mapping, too long or too deep, or holds one of these.
     """
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError  # type: ignore[import-untyped]
 
     try:
+        _refuse_lively_yaml(text)
         config = OmegaConf.create(text)
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise ValueError(f"config is malformed: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, DictConfig):
-        raise ValueError("config is not a mapping")
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
-    if _interpolates(plain):  # configs are stored resolved; an interpolation could build anything
-        raise ValueError("config holds an interpolation (${...}), which no stored config has")
+        if not isinstance(config, DictConfig):
+            raise ValueError("config is not a mapping")
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
+    except (YAMLError, OmegaConfBaseException, RecursionError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"config is malformed: {reason}") from error
     return plain
 
 
-def _interpolates(node: object) -> bool:
-    if isinstance(node, dict):
-        return any(_interpolates(inner) for pair in node.items() for inner in pair)
-    if isinstance(node, list):
-        return any(map(_interpolates, node))
-    return isinstance(node, str) and "${" in node
+def _refuse_lively_yaml(text: str) -> None:
+    """Refuse all in a YAML text but plain mappings, lists and scalars of a bounded size and depth."""
+    import yaml
+
+    if len(text) > LONGEST_CONFIG:
+        raise ValueError(f"config has {len(text):,} characters, more than {LONGEST_CONFIG:,}")
+    depth, root = 0, None
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_CONFIG:
+            raise ValueError(f"config is nested more than {DEEPEST_CONFIG} levels deep")
+        if getattr(event, "anchor", None) is not None:  # an alias has one too
+            raise ValueError("config holds an anchor or an alias, which no stored config has")
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"config holds the tag {event.tag!r}, which no stored config has")
+        if "${" in getattr(event, "value", ""):
+            raise ValueError("config holds an interpolation (${...}), which no stored config has")
+        if root is None and isinstance(event, yaml.NodeEvent):
+            root = event
+    if not isinstance(root, yaml.MappingStartEvent):
+        raise ValueError("config is not a mapping")
 
 
 def save_tensors(path: Path, tensors: "Tensors") -> None:
@@ -131,8 +195,21 @@ def load_tensors(path: Path) -> "dict[str, Tensor]":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    with opened(path) as file:
+        check_header(file, path.name)
     try:
         tensors: dict[str, Tensor] = load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, RuntimeError, OverflowError) as error:
         raise ValueError(f"{path.name}: {error}") from error
     return tensors
+
+
+def check_header(file: "BinaryIO", name: str) -> None:
+    """Refuse a safetensors file whose header is longer than any that is written here.
+
+    Raises:
+        ValueError: it is.
+    """
+    size = int.from_bytes(file.read(8), "little")
+    if size > LONGEST_HEADER:
+        raise ValueError(f"{name} claims a header of {size:,} bytes, more than {LONGEST_HEADER:,}")

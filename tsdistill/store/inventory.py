@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.artefact import MANIFEST, STALE_SECONDS, is_leftover, is_temporary
+from tsdistill.store.artefact import PROBLEM, is_leftover
+from tsdistill.store.manifest import FILES, MANIFEST
+from tsdistill.store.temporary import is_temporary
 
 KINDS = ("maps", "pools", "runs", "teachers")
 """Folders of an output folder that hold artefacts; what depends on others comes first."""
-FILES = frozenset(
-    {
-        MANIFEST,
-        *("config.yaml", "curve.csv", "environment.json", "facts.json", "metrics.json"),
-        *("result.json", "timing.json"),
-        *("logits.safetensors", "maps.safetensors", "pool.safetensors"),
-        *("terms.safetensors", "weights.safetensors"),
-    }
-)
-"""Every file that an artefact may hold."""
+STALE_SECONDS = 24 * 3600.0
+"""Age of a cache's temporary file that is listed; a writer that loses one does without the cache."""
 SCRATCH = (("data/parsed", "."), ("code", ".code-"))
 """Where files are written under a temporary name, and how such a name begins."""
 
@@ -81,6 +75,8 @@ def _sorted(folder: Path) -> list[os.DirEntry[str]]:
 def _what(kind: str, entry: os.DirEntry[str]) -> What | None:
     """Say what an entry is; None if a process is writing it now."""
     path = Path(entry.path)
+    if is_temporary(path) and entry.is_file(follow_symlinks=False):
+        return "leftover" if is_leftover(path) else None
     if entry.is_file(follow_symlinks=False):
         return "failure" if kind == "runs" and entry.name.endswith(".failed.json") else "stranger"
     if not entry.is_dir(follow_symlinks=False) or not _is_ours(path):
@@ -94,7 +90,9 @@ def _what(kind: str, entry: os.DirEntry[str]) -> What | None:
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder holds nothing but plain files that an artefact may have."""
-    return all(entry.name in FILES and entry.is_file(follow_symlinks=False) for entry in _sorted(folder))
+    return all(
+        entry.name in FILES | {PROBLEM} and entry.is_file(follow_symlinks=False) for entry in _sorted(folder)
+    )
 
 
 def _scratch(out: Path) -> Iterator[Entry]:

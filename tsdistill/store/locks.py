@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.artefact import cannot_write
+from tsdistill.store.artefact import cannot_write, set_aside
+from tsdistill.store.temporary import is_lacking, lock_at
 
 T = TypeVar("T")
 
@@ -28,24 +29,26 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
     Raises:
         TsdistillError: the lock's folder can't be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     path = _lock_of(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
+        if path.is_dir():
+            set_aside(path, "a folder in the place of a file")
+        lock = lock_at(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             if waiting is not None:
                 waiting()
             lock.acquire(poll_interval=0.1)
-    except NotImplementedError:
+    except (NotImplementedError, OSError) as error:
+        if not is_lacking(error):
+            raise cannot_write(path, error) from error  # type: ignore[arg-type]
         logging.getLogger("tsdistill").debug("%s: no locks on this filesystem", path.parent)
         yield
         return
-    except OSError as error:
-        raise cannot_write(path, error) from error
     try:
         yield
     finally:
@@ -63,23 +66,25 @@ def locked_if_free(folder: Path) -> Iterator[bool]:
     Raises:
         TsdistillError: the lock's folder can't be written, or its filesystem has no locks.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     path = _lock_of(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
+        if path.is_dir():
+            set_aside(path, "a folder in the place of a file")
+        lock = lock_at(path)
         lock.acquire(timeout=0)
     except Timeout:
         yield False
         return
-    except NotImplementedError as error:
+    except (NotImplementedError, OSError) as error:
+        if not is_lacking(error):
+            raise cannot_write(path, error) from error  # type: ignore[arg-type]
         raise TsdistillError(
             f"{path.parent}: this filesystem has no locks, so what is in use can't be told: "
             "nothing is removed from here on"
         ) from error
-    except OSError as error:
-        raise cannot_write(path, error) from error
     try:
         yield True
     finally:

@@ -1,17 +1,24 @@
 """Run records: one folder per student, one file per failure. All tables are made from these."""
 
 import csv
-import logging
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsdistill.errors import TsdistillError
-from tsdistill.store.artefact import place, read_artefact, staged, write_atomically
-from tsdistill.store.formats import load_tensors, metrics, read_json, save_tensors, to_json
+from tsdistill.store.artefact import place, read_artefact, safe_name, staged, write_atomically
+from tsdistill.store.files import read_whole
+from tsdistill.store.formats import (
+    load_tensors,
+    metrics,
+    parse_json,
+    read_json,
+    save_tensors,
+    sealed,
+    to_json,
+)
+from tsdistill.store.shape import check_result
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +39,6 @@ METRIC_BLOCKS = (
     "reasoning",
 )
 """The parts of a result in which ``null`` stands for an undefined number and is read as ``nan``."""
-
-_log = logging.getLogger("tsdistill")
 
 
 class OlderVersionError(ValueError):
@@ -177,7 +182,7 @@ def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
 
     def parse(folder: Path) -> RunRecord:
         return RunRecord(
-            result=_read_result(folder),
+            result=with_nan(parse_result(read_whole(folder / "result.json"), folder)),
             config_yaml=(folder / "config.yaml").read_text(encoding="utf-8"),
             curve=_read_curve(folder / "curve.csv"),
             logits=load_tensors(folder / "logits.safetensors"),
@@ -191,27 +196,38 @@ def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
     return read_artefact(run_folder(out, dataset, run_id), parse)
 
 
-def _read_result(folder: Path) -> dict[str, Any]:
-    """Read ``result.json`` of a record.
+def parse_result(text: bytes, folder: Path) -> dict[str, Any]:
+    """The result in a record's ``result.json``, its undefined metrics still None.
+
+    Args:
+        text: the file's content.
+        folder: the record's folder.
 
     Raises:
         OlderVersionError: it has an older schema.
-        ValueError: it is malformed, of a newer schema, or another run's.
+        ValueError: it is malformed, of a newer schema, another run's, or of another data set.
     """
-    result = _of_this_schema(folder / "result.json")
-    if result.get("id") != folder.name:
-        raise ValueError(f"result.json is that of run {result.get('id')!r}")
+    result = of_this_schema(parse_json(text, "result.json"), "result.json")
+    check_result(result)
+    if result["id"] != folder.name:
+        raise ValueError(f"result.json is that of run {result['id']!r}")
+    if safe_name(result["dataset"]) != folder.parent.name:
+        raise ValueError(f"result.json is that of data set {result['dataset']!r}")
+    return result
+
+
+def with_nan(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result whose undefined metrics are ``nan``."""
     return {name: metrics(value) if name in METRIC_BLOCKS else value for name, value in result.items()}
 
 
-def _of_this_schema(path: Path) -> dict[str, Any]:
-    """Read a JSON object whose ``"schema"`` is ours; raises as ``_read_result`` does."""
-    value = read_json(path)
+def of_this_schema(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """A JSON object whose ``"schema"`` is ours; raises as ``parse_result`` does."""
     schema = value.get("schema")
     if schema is None or (isinstance(schema, int) and schema < SCHEMA):
-        raise OlderVersionError(f"{path.name} is of an older version of tsdistill")
+        raise OlderVersionError(f"{name} is of an older version of tsdistill")
     if schema != SCHEMA:
-        raise ValueError(f"{path.name} has schema {schema!r}, not {SCHEMA}")
+        raise ValueError(f"{name} has schema {schema!r}, not {SCHEMA}")
     return value
 
 
@@ -234,60 +250,5 @@ def write_failure(out: Path, dataset: str, run_id: str, failure: Mapping[str, An
     """
     path = failure_path(out, dataset, run_id)
     note = {**failure, "schema": SCHEMA, "status": "failed", "id": run_id, "dataset": dataset}
-    write_atomically(path, to_json(note))
+    write_atomically(path, to_json(sealed(note)))
     return path
-
-
-def iter_results(out: Path, dataset: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the result of every run under ``out``, by dataset and id, its times under ``"timing"``.
-
-    With ``dataset``, those of that dataset alone.
-
-    Only ``result.json`` and ``timing.json`` are read and nothing is hashed, so thousands take seconds. A
-    record that can't be read is reported to the logger ``tsdistill`` and left where it is; records of an
-    older version are reported in one line.
-    """
-    older = 0
-    for entry in _entries(out, dataset):
-        if not entry.is_dir() or "." in entry.name:  # half-written, or set aside
-            continue
-        folder = Path(entry.path)
-        try:
-            yield {**_read_result(folder), "timing": read_json(folder / "timing.json")}
-        except OlderVersionError:
-            older += 1
-        except (ValueError, OSError) as error:
-            _log.warning("%s can't be read and is left out: %s", folder, error)
-    if older:
-        records = (
-            "1 record of an older version is" if older == 1 else f"{older} records of an older version are"
-        )
-        _log.warning("%s left out; `tsdistill clean` lists them", records)
-
-
-def iter_failures(out: Path) -> Iterator[dict[str, Any]]:
-    """Yield the notes of runs that failed and have not succeeded since, by dataset and id."""
-    for entry in _entries(out):
-        run_id, dot, rest = entry.name.partition(".")
-        path = Path(entry.path)
-        if not run_id or dot + rest != ".failed.json" or path.with_name(run_id).is_dir():
-            continue
-        try:
-            yield _of_this_schema(path)
-        except OlderVersionError:
-            continue  # `tsdistill clean` lists it
-        except (ValueError, OSError) as error:
-            _log.warning("%s can't be read and is left out: %s", path, error)
-
-
-def _entries(out: Path, dataset: str | None = None) -> Iterator[os.DirEntry[str]]:
-    """All that lies in the datasets' folders under ``<out>/runs`` (or in one of them), sorted."""
-    root = out / "runs"
-    if not root.is_dir():
-        return
-    try:
-        for folder in sorted(os.scandir(root), key=lambda entry: entry.name):
-            if folder.is_dir() and dataset in (None, folder.name):
-                yield from sorted(os.scandir(folder.path), key=lambda entry: entry.name)
-    except OSError as error:
-        raise TsdistillError(f"cannot read {root}: {error.strerror}; check the permissions") from error

@@ -1,6 +1,7 @@
 """Single data sets: learning curves by loss part, and reliability."""
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tsdistill.report.aggregate import TEACHER
 from tsdistill.report.figures.looks import Palette, colours_of_parts
 from tsdistill.report.figures.style import WIDTH, logarithmic, wrapped
+from tsdistill.store.listing import held_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,15 +102,14 @@ def _starts(curves: Curves) -> dict[str, int]:
 
 
 def _read_curve(folder: Path) -> Curves:
-    path = folder / "curve.csv"
-    if not path.is_file():
+    stored = held_file(folder, "curve.csv")
+    if stored is None:
         return {}
     curves: Curves = defaultdict(list)
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["name"].startswith(_TRAIN):
-                key = (row["stage"], row["name"].removeprefix(_TRAIN))
-                curves[key].append((int(row["epoch"]), float(row["value"])))
+    for row in csv.DictReader(io.StringIO(stored.decode(), newline="")):
+        if row["name"].startswith(_TRAIN):
+            key = (row["stage"], row["name"].removeprefix(_TRAIN))
+            curves[key].append((int(row["epoch"]), float(row["value"])))
     return dict(curves)
 
 
@@ -167,10 +168,10 @@ def _softmax(logits: "np.ndarray") -> "np.ndarray":
 
 
 def _read_logits(folder: Path) -> dict[str, "np.ndarray"]:
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
-    path = folder / "logits.safetensors"
-    return dict(load_file(path)) if path.is_file() else {}
+    stored = held_file(folder, "logits.safetensors")
+    return {} if stored is None else dict(load(stored))
 
 
 def _grid(panels: int, title: str) -> tuple["Figure", list["Axes"]]:
