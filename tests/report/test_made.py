@@ -11,6 +11,7 @@ from tsdistill.cli import run
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
 from tsdistill.report.options import Options
+from tsdistill.store.manifest import seal
 
 ASKED = Options(
     filters={"method": ["kd", "tsd", "none"]},
@@ -69,9 +70,11 @@ def test_a_record_that_changed_or_is_gone_is_told(made, tmp_path):
     path = out / "runs" / "A" / listed["id"] / "result.json"
     told = json.loads(path.read_text())
     path.write_text(json.dumps(told | {"flags": ["collapsed"]}))
+    seal(path.parent)
     with pytest.raises(TsdistillError, match=f"run {listed['id']} of A has changed.*leave out again="):
         write_report(out, again=folder)
     path.write_text(json.dumps(told | {"seed": 2}))
+    seal(path.parent)
     with pytest.raises(TsdistillError, match=f"run {listed['id']} of A is gone"):
         write_report(out, again=folder)
     with pytest.raises(TsdistillError, match=r"no whole made_from\.json lies there"):

@@ -21,6 +21,7 @@ from tsdistill.report.statistics import (
     wilcoxon_p,
 )
 from tsdistill.report.tables import statistics_table
+from tsdistill.report.view import View
 
 # AUC of four learners on 14 data sets: Demsar (2006), "Statistical comparisons of classifiers over multiple
 # data sets", table 6, with its average ranks, Friedman statistic and (section 3.2.2) Holm's procedure. The
@@ -183,7 +184,7 @@ def test_a_reference_with_too_few_results_is_replaced_and_the_result_says_so():
     scores = pd.DataFrame({"a": [0.1, 0.2, 0.3], "b": [0.2, 0.3, 0.4], "tsd": [0.9, np.nan, np.nan]})
     found = compare_methods(scores, "average_precision", "tsd")
     assert (found.asked, found.reference, found.left_out) == ("tsd", "b", ("tsd",))
-    notes = " ".join(statistics_table(found, ("fcn", "lstm"), "label").notes)
+    notes = " ".join(statistics_table(found, ("fcn", "lstm"), "label", View()).notes)
     assert "tsd lacks results on more than half of the data sets, so the best-ranked method, b, is" in notes
 
 

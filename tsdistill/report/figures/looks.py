@@ -33,6 +33,21 @@ BUILT_IN: Mapping[str, Triple] = {
     "tsd_kd_paper": ("#332288", "h", "-."),
     "tsd_shuffled_within": ("#661100", "<", "--"),
     "tsd_shuffled_across": ("#0072B2", ">", "--"),
+    "rkd": ("#0072B2", "d", "-."),
+    "dkd": ("#D55E00", "h", ":"),
+    "at": ("#009E73", "d", "-"),
+    "vid": ("#CC79A7", "X", "-."),
+    "sp": ("#882255", "s", "--"),
+    "pkt": ("#B15928", "o", "--"),
+    "crd": ("#661100", "^", "--"),
+    "dt2w": ("#332288", "D", "--"),
+    "memkd": ("#0072B2", "v", "--"),
+    "jacobian": ("#D55E00", "P", "--"),
+    "gradxinput": ("#009E73", "h", "--"),
+    "e2kd": ("#CC79A7", "d", "--"),
+    "dual_view": ("#882255", "o", ":"),
+    "fd_raw": ("#B15928", "s", ":"),
+    "fd_noise": ("#661100", "P", ":"),
 }
 """Fixed looks: colour, marker, line."""
 LOSS_PARTS: Mapping[str, str] = {
