@@ -191,8 +191,8 @@ def _index(made: Mapping[str, _Method]) -> str:
                 "TSD to the last stage of any that lacks it, with `method.w_ce` 1 and `method.tsd_lam` 1, "
                 "and keeps the method's grid. A method that needs more than its teacher gives is refused "
                 "before any training.",
-                "Parameters are those that a method trains beside the student, for fcn → lstm_8. What the pages "
-                "say of public code has not been checked against a pinned version of it.",
+                "Parameters are those that a method trains beside the student, for fcn → lstm_8. What the "
+                "pages say of public code has not been checked against a pinned version of it.",
                 markdown_table(
                     ("method", "needs of the teacher", "parameters", "works with", "transfers"), rows
                 ),
