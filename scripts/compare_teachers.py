@@ -1,0 +1,28 @@
+"""Mean validation figures of the teachers stored under some folders (docs/learning.md).
+
+python scripts/compare_teachers.py now=out/now long=out/long
+"""
+
+import argparse
+import json
+from pathlib import Path
+from statistics import fmean
+
+
+def main() -> None:
+    """Print one line for each folder."""
+    parser = argparse.ArgumentParser(description="compare stored teachers on their validation parts")
+    parser.add_argument("folders", nargs="+", metavar="NAME=FOLDER")
+    for name, folder in (each.split("=", 1) for each in parser.parse_args().folders):
+        stored = [
+            json.loads(path.read_text())["validation"]
+            for path in Path(folder).glob("teachers/*/*/metrics.json")
+        ]
+        ap, accuracy = (
+            fmean(each[metric] for each in stored) for metric in ("average_precision", "accuracy")
+        )
+        print(f"{name}: {len(stored)} teachers, AP {ap:.3f}, accuracy {accuracy:.3f}")
+
+
+if __name__ == "__main__":
+    main()
