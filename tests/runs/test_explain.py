@@ -24,6 +24,8 @@ from tsdistill.runs import explain as module
 from tsdistill.runs.explain import choose
 from tsdistill.runs.restore import Scene, read_whole, restore_scene, stored_runs
 
+pytestmark = pytest.mark.usefixtures("surroundings")
+
 COMMON = (
     "data_root=null",
     "hardware=cpu",
@@ -55,15 +57,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         sys.argv = argv
     return out
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def scene_of(out: Path, dataset: str) -> Scene:

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import torch
 import tsdistill
 from tsdistill.cli import run
 from tsdistill.runs import export as module
+
+pytestmark = pytest.mark.usefixtures("surroundings")
 
 COMMON = (
     *("data_root=null", "hardware=cpu", "teacher=fcn_8", "method=none", "dataset=planted"),
@@ -34,15 +35,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         sys.argv = argv
     return out
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def test_a_folder_is_a_student_by_itself(

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from tsdistill.cli import run
 from tsdistill.runs.predict import Predictions, as_csv
 from tsdistill.store.listing import iter_results
 from tsdistill.store.records import read_run
+
+pytestmark = pytest.mark.usefixtures("surroundings")
 
 COMMON = (
     *("data_root=null", "hardware=cpu", "teacher=fcn_8", "student=lstm_8", "method=tsd"),
@@ -49,15 +50,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         sys.argv = argv
     return folder
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def best(home: Path) -> dict[str, Any]:
