@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from tsdistill.config.schema import Optimizer, Precision, Stepping, TrainingConf
+from tsdistill.config.schema import Precision, Stepping, TrainingConf
 from tsdistill.config.targets import check_target, locate
 from tsdistill.errors import TsdistillError, nearest
+from tsdistill.training.optimizers import build_optimizer
 
 HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision"})
 TRAIN_LOSS = "train_loss"
@@ -109,7 +110,7 @@ def fit(
         TsdistillError: impossible settings, or a loss that is no longer finite.
     """
     check_settings(settings)
-    optimizer = _build_optimizer(task, settings)
+    optimizer = build_optimizer(task.parameters(), settings)
     scheduler = _build_scheduler(optimizer, settings)
     best = _Best(settings, active=settings.monitor == TRAIN_LOSS or (validated and settings.monitor != LAST))
     result = FitResult()
@@ -250,20 +251,6 @@ def check_settings(settings: TrainingConf, path: str = "training") -> None:
     for name in ("patience", "weight_decay", "restarts"):
         if getattr(settings, name) < 0:
             raise TsdistillError(f"{path}.{name}={getattr(settings, name)} should be 0 or more")
-
-
-def _build_optimizer(task: Trainable, settings: TrainingConf) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    if not trained:
-        raise TsdistillError("the model has no parameters to train")
-    # One kernel for all parameters; elsewhere than on the CPU PyTorch's own choice stands.
-    fused = True if all(parameter.device.type == "cpu" for parameter in trained) else None
-    if settings.optimizer is Optimizer.sgd:
-        return torch.optim.SGD(
-            trained, settings.lr, momentum=0.9, weight_decay=settings.weight_decay, fused=fused
-        )
-    kind = torch.optim.Adam if settings.optimizer is Optimizer.adam else torch.optim.AdamW
-    return kind(trained, settings.lr, weight_decay=settings.weight_decay, fused=fused)
 
 
 def _build_scheduler(
