@@ -15,6 +15,7 @@ from tsdistill.errors import TsdistillError
 from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
 from tsdistill.store.records import RunRecord, read_run, run_folder
+from tsdistill.store.selection import is_selected, select_runs
 from tsdistill.store.where import Where, value_of
 
 SHORT = 8
@@ -69,8 +70,6 @@ def show_runs(conf: RunsConf) -> None:
 
 def _selected(conf: RunsConf, out: Path) -> tuple[list[dict[str, Any]], int]:
     """The runs to list, and how many failed; those are listed too if the filter asks for a status."""
-    from tsdistill.runs.restore import is_selected, select_runs
-
     listing = list_runs(out)
     listing.tell()
     finished, failures = listing.results, [{"flags": [], **note} for note in listing.failures]
