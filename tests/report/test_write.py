@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -324,26 +323,6 @@ def test_all_statistics_are_in_one_json_file(sweep):
     )
     against = first["against_reference"][0]
     assert (against["other"], against["wins"], against["losses"], against["p_smallest"]) == ("tsd", 0, 2, 0.5)
-
-
-def test_thousands_of_records_take_seconds(record, stored):
-    records = [
-        record(
-            f"Set{at:02d}",
-            method,
-            seed,
-            trial,
-            settings={"method.lam": float(trial)} | {f"k{i}": i for i in range(40)},
-        )
-        for at in range(25)
-        for method in ("none", "kd", "tsd", "tsd_kd")
-        for seed in range(4)
-        for trial in range(3)
-    ]
-    out = stored(records)
-    start = time.perf_counter()
-    assert write_report(out, Options(figures=False)).runs == len(records) == 1200
-    assert time.perf_counter() - start < 10
 
 
 def test_importing_the_room_is_light():

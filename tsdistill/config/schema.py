@@ -490,6 +490,9 @@ def register(folders: Iterable[Path] = ()) -> None:
         folders: folders of configs besides the package's own, whose models and methods are put there too.
     """
     store = ConfigStore.instance()
+    # Hydra copies its sources, and this one store with them, at each composition: a tenth of a second, and a
+    # hundred times for --help. What it loads from the store it copies anyway.
+    store.__deepcopy__ = lambda memo: store  # type: ignore[attr-defined]
     for command, schema in COMMANDS.items():
         store.store(name=f"{command}_schema", node=schema)
     folders = list(folders)
