@@ -66,7 +66,8 @@ def run(command: str, overrides: Sequence[str]) -> int:
         overrides: Hydra overrides and flags.
 
     Returns:
-        Exit status: 0; 1 if jobs of a sweep failed or on an internal error; 2 for a mistake of the user's.
+        Exit status: 0; 1 if jobs of a sweep failed or on an internal error; 2 for a mistake of the user's;
+        130 after Ctrl-C and 143 after SIGTERM.
     """
     from tsdistill.config.code import watch_imports
 
@@ -77,7 +78,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     from tsdistill.config.mistakes import CONFIG_ERRORS, explain
     from tsdistill.config.resolve import conf_folder
     from tsdistill.config.schema import register
-    from tsdistill.runs import sweep
+    from tsdistill.runs import signals, sweep
 
     register(config_folders(overrides))
     sweep.name_sweep()
@@ -88,15 +89,16 @@ def run(command: str, overrides: Sequence[str]) -> int:
         sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
         start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
         failures: list[Exception] = []
-        start(_kept_from_hydra(_task(command), failures))()
+        with signals.heeded():
+            start(_kept_from_hydra(_task(command), failures))()
         for error in failures:
             raise error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(
             "interrupted; finished work is stored, and the same command resumes from there",
             file=sys.stderr,
         )
-        return 130
+        return interrupt.status if isinstance(interrupt, signals.Stopped) else 130
     except BrokenPipeError:  # whoever read our output has seen enough; stay silent at exit too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -148,7 +148,10 @@ class TrainingConf:
 
 @dataclass
 class HardwareConf:
-    """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+
+    ``checkpoint_seconds`` is the time between two checkpoints of what is being made; 0 for none.
+    """
 
     device: str = "auto"
     precision: Precision = Precision.fp32
@@ -156,6 +159,7 @@ class HardwareConf:
     deterministic: bool = True
     compile: bool = False
     kernel: Kernel = Kernel.auto
+    checkpoint_seconds: float = 60.0
 
 
 @dataclass
