@@ -12,6 +12,7 @@ from rich.table import Table
 from tsdistill.config.schema import RunsConf
 from tsdistill.console import fold, print_table, say, shares, shorten, table_width
 from tsdistill.errors import TsdistillError
+from tsdistill.store.contents import contents_of
 from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
 from tsdistill.store.records import RunRecord, read_run, run_folder
@@ -182,8 +183,10 @@ def _show(out: Path, record: RunRecord, whole: bool) -> None:
     _section("curve, last and best epoch", _curve(record.curve))
     _section("environment", record.environment)
     folder = run_folder(out, result["dataset"], result["id"])
-    _section("files", {p.name: f"{p.stat().st_size:,} bytes" for p in sorted(folder.iterdir())})
-    say(f"in {folder}")
+    stored = contents_of(folder)
+    if stored is not None:  # else another process has just removed it
+        _section("files", {name: f"{stored.size(name):,} bytes" for name in sorted(stored.names())})
+        say(f"in {stored.place}")
 
 
 def _settings(result: Mapping[str, Any], whole: bool) -> None:

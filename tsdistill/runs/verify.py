@@ -8,7 +8,7 @@ from typing import Any
 from tsdistill.console import say
 from tsdistill.errors import DamagedError, TsdistillError
 from tsdistill.runs.defaults import default_settings
-from tsdistill.store.formats import read_json
+from tsdistill.store.contents import Folder
 from tsdistill.store.inventory import KINDS
 from tsdistill.store.listing import Damaged, list_runs
 from tsdistill.store.manifest import BROKEN, hold
@@ -55,7 +55,7 @@ def verify(out: Path) -> None:
 def problem_with(folder: Path) -> str | None:
     """What is wrong with an artefact; None if it is whole."""
     try:
-        hold(folder)
+        hold(Folder(folder))
     except BROKEN as problem:
         return " ".join(str(problem).split())
     except OSError as error:
@@ -77,7 +77,7 @@ def command_of(folder: Path) -> str:
     for the user to read, and is not run.
     """
     try:
-        result = read_json(folder / "result.json")
+        result = Folder(folder).json("result.json")
         check_result(result)
         words = list(_words(result))
     except (*BROKEN, OSError, TsdistillError):

@@ -13,6 +13,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tsdistill.errors import TsdistillError, advice_on
+from tsdistill.store.contents import Contents, contents_of
 from tsdistill.store.files import read_whole
 from tsdistill.store.manifest import BROKEN, hold, seal
 from tsdistill.store.temporary import OLD, is_abandoned, owned, remove, sweep
@@ -136,12 +137,12 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
             remove(old)
 
 
-def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
-    """Verify a folder against its manifest and read it.
+def read_artefact(folder: Path, parse: Callable[[Contents], T]) -> T | None:
+    """Verify a stored thing against its manifest and read it.
 
     Args:
         folder: where it lies.
-        parse: reads the verified folder; a ValueError, KeyError or TypeError of its says that it is broken.
+        parse: reads what was verified; a ValueError, KeyError or TypeError of its says that it is broken.
 
     Returns:
         What ``parse`` returned; None if there is no such folder, or if it is damaged: then it has been
@@ -151,28 +152,19 @@ def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
         TsdistillError: the folder is there but can't be read (permissions, a failing disk).
     """
     try:
-        while (seen := _identity(folder)) is not None:
+        while (stored := contents_of(folder)) is not None:
+            seen = stored.identity()
             try:
-                hold(folder)
-                return parse(folder)
+                hold(stored)
+                return parse(stored)
             except BROKEN as problem:
-                if _identity(folder) == seen:  # else another process replaced it meanwhile: look again
+                if stored.identity() == seen:  # else another process replaced it meanwhile: look again
                     set_aside(folder, str(problem))
-                    return None
     except OSError as error:
         raise TsdistillError(
             f"cannot read {folder}: {error.strerror or error}; check the permissions"
         ) from error
     return None
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Tell one folder of this name from a later one."""
-    try:
-        status = folder.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def set_aside(folder: Path, problem: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store.artefact import problem_of
+from tsdistill.store.contents import Contents, Folder, contents_of
 from tsdistill.store.formats import is_sealed, parse_json, read_json
-from tsdistill.store.index import YOUNGEST_SECONDS, Index, stamp_of
+from tsdistill.store.index import YOUNGEST_SECONDS, Index
 from tsdistill.store.manifest import BROKEN, hold
 from tsdistill.store.records import OlderVersionError, of_this_schema, parse_result, with_nan
 from tsdistill.store.shape import check_failure
@@ -100,7 +101,7 @@ def _add(found: Listing, path: Path, index: Index) -> bool:
         return False
     try:
         if not kind and path.is_dir():
-            found.results.append(_verified(path, index))
+            found.results.append(_verified(Folder(path), index))
         elif kind == "failed.json" and not path.with_name(run_id).is_dir():
             found.failures.append(_failure(path))
         elif kind.startswith("broken-") and not path.with_name(run_id).exists():
@@ -112,28 +113,27 @@ def _add(found: Listing, path: Path, index: Index) -> bool:
     return False
 
 
-def _verified(folder: Path, index: Index) -> dict[str, Any]:
+def _verified(record: Contents, index: Index) -> dict[str, Any]:
     """A record's result, its times and its environment: from the index, or from files that are hashed."""
-    name = f"{folder.parent.name}/{folder.name}"
     while True:
-        stamp, age = stamp_of(folder)
-        known = index.get(name, stamp)
+        stamp, age = record.stamp()
+        known = index.get(record.name, stamp)
         if known is not None:
             return with_nan(json.loads(known))
         try:
-            result = _read(folder)
+            result = _read(record)
         except BROKEN:
-            if stamp_of(folder)[0] == stamp:
+            if record.stamp()[0] == stamp:
                 raise
             continue  # another process replaced it meanwhile
-        if age > YOUNGEST_SECONDS and stamp_of(folder)[0] == stamp:
-            index.put(name, stamp, json.dumps(result, separators=(",", ":")))
+        if age > YOUNGEST_SECONDS and record.stamp()[0] == stamp:
+            index.put(record.name, stamp, json.dumps(result, separators=(",", ":")))
         return with_nan(result)
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    files = hold(folder, _READ).files
-    result = parse_result(files["result.json"], folder)
+def _read(record: Contents) -> dict[str, Any]:
+    files = hold(record, _READ).files
+    result = parse_result(files["result.json"], record.path)
     timing, environment = (parse_json(files[name], name) for name in _READ[1:])
     return {**result, "timing": timing, "environment": environment}
 
@@ -149,7 +149,8 @@ def _failure(path: Path) -> dict[str, Any]:
 def held_file(folder: Path, name: str) -> bytes | None:
     """The bytes of one file of a record, held against its manifest; None if it is not there or damaged."""
     try:
-        return hold(folder, (name,)).files.get(name)
+        record = contents_of(folder)
+        return None if record is None else hold(record, (name,)).files.get(name)
     except (*BROKEN, OSError):
         return None
 
