@@ -309,6 +309,13 @@ class CleanConf(BaseConf):
 
 
 @dataclass
+class MergeConf(BaseConf):
+    """``tsdistill merge``; ``sources`` are the folders that ``from=A,B`` names."""
+
+    sources: str | None = None
+
+
+@dataclass
 class ReportConf(BaseConf):
     """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none).
 
@@ -478,6 +485,7 @@ COMMANDS = {
     "export": ExportConf,
     "runs": RunsConf,
     "clean": CleanConf,
+    "merge": MergeConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

@@ -8,9 +8,9 @@ from typing import Any
 from tsdistill.console import say
 from tsdistill.errors import DamagedError, TsdistillError
 from tsdistill.runs.defaults import default_settings
-from tsdistill.store.contents import Folder
+from tsdistill.store.contents import Contents, Folder, stored_in
 from tsdistill.store.inventory import KINDS
-from tsdistill.store.listing import Damaged, list_runs
+from tsdistill.store.listing import list_runs
 from tsdistill.store.manifest import BROKEN, hold
 from tsdistill.store.shape import check_result
 
@@ -37,12 +37,12 @@ def verify(out: Path) -> None:
         say(f"  run again: {command_of(each.path)}")
     damaged = len(runs.damaged)
     for kind in KINDS:
-        for path in _artefacts(out / kind) if kind != "runs" else ():
+        for stored in stored_in(out / kind) if kind != "runs" else ():
             checked += 1
-            problem = problem_with(path)
+            problem = problem_with(stored)
             if problem is not None:
                 damaged += 1
-                say(f"{kind}/{Damaged(path, problem).name}: {problem}")
+                say(f"{kind}/{stored.name}: {problem}")
                 say(f"  {ON_DEMAND}")
     if not checked:
         raise TsdistillError(f"nothing is stored under {out}: name the folder that `distill` wrote into")
@@ -52,22 +52,15 @@ def verify(out: Path) -> None:
     say(told)
 
 
-def problem_with(folder: Path) -> str | None:
+def problem_with(stored: Contents) -> str | None:
     """What is wrong with an artefact; None if it is whole."""
     try:
-        hold(Folder(folder))
+        hold(stored)
     except BROKEN as problem:
         return " ".join(str(problem).split())
     except OSError as error:
         return f"it can't be read: {error.strerror or error}"
     return None
-
-
-def _artefacts(folder: Path) -> Iterator[Path]:
-    """What has an artefact's name in the datasets' folders: nothing half-written, nothing set aside."""
-    for dataset in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if dataset.is_dir():
-            yield from (path for path in sorted(dataset.iterdir()) if "." not in path.name)
 
 
 def command_of(folder: Path) -> str:

@@ -13,9 +13,9 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tsdistill.errors import TsdistillError, advice_on
-from tsdistill.store.contents import Contents, contents_of
+from tsdistill.store.contents import Contents, Folder, contents_of
 from tsdistill.store.files import read_whole
-from tsdistill.store.manifest import BROKEN, hold, seal
+from tsdistill.store.manifest import BROKEN, FILES, hold, seal
 from tsdistill.store.temporary import OLD, is_abandoned, owned, remove, sweep
 
 PROBLEM = "problem.txt"
@@ -71,6 +71,32 @@ def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
     Raises:
         TsdistillError: the folder can't be written (disk full, no permission).
     """
+    with _published(folder, replace) as temporary:
+        yield temporary
+        seal(temporary)
+
+
+def copy_artefact(stored: Contents, folder: Path) -> None:
+    """Copy what is stored, with its manifest, whole or not at all; one that is there already is kept.
+
+    Args:
+        stored: what is copied.
+        folder: where it goes.
+
+    Raises:
+        one of ``BROKEN``: the copy does not match its manifest.
+        TsdistillError: it can't be written.
+    """
+    with _published(folder) as temporary:
+        for name in stored.names() & FILES:
+            with stored.opened(name) as (file, _), (temporary / name).open("xb") as copy:
+                shutil.copyfileobj(file, copy)
+        hold(Folder(temporary))
+
+
+@contextmanager
+def _published(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """Yield a hidden folder; what the body wrote there is flushed to disk, and one rename decides."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         sweep(folder.parent)
@@ -78,7 +104,7 @@ def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
             try:
                 temporary.mkdir()
                 yield temporary
-                _seal(temporary)
+                _flush_all(temporary)
                 _publish(temporary, folder, replace)
             finally:
                 remove(temporary)
@@ -91,9 +117,8 @@ def cannot_write(path: Path, error: OSError) -> TsdistillError:
     return TsdistillError(f"cannot write {path}: {error.strerror or error}; {advice_on(error)}")
 
 
-def _seal(folder: Path) -> None:
-    """Add the manifest, and flush every file and the folder to disk."""
-    seal(folder)
+def _flush_all(folder: Path) -> None:
+    """Flush every file and the folder to disk."""
     paths = list(folder.iterdir())
     with ThreadPoolExecutor(len(paths)) as pool:  # flushed together they share the disk's commits
         list(pool.map(_flush, paths))

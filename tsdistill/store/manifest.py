@@ -97,6 +97,16 @@ def hold(stored: Contents, wanted: Collection[str] = ()) -> Held:
     return Held(found, frozenset(entries))
 
 
+def digests_of(stored: Contents) -> dict[str, str]:
+    """The hash of each file by its name, as the manifest of a stored thing has it.
+
+    Raises:
+        one of ``BROKEN``: the manifest is missing or malformed.
+        OSError: it can't be read.
+    """
+    return {name: digest for name, (_, digest) in _entries(stored.json(MANIFEST)).items()}
+
+
 def _entries(manifest: Mapping[str, object]) -> dict[str, tuple[int, str]]:
     """Size and hash by name.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.store.artefact import place, read_artefact, safe_name, staged, write_atomically
-from tsdistill.store.contents import Contents
+from tsdistill.store.contents import Contents, names_in
 from tsdistill.store.formats import (
     metrics,
     parse_json,
@@ -80,8 +80,7 @@ def run_folder(out: Path, dataset: str, run_id: str) -> Path:
 
 def run_names(out: Path, dataset: str) -> list[str]:
     """Ids of the runs that are stored of a dataset, whole or not, sorted."""
-    folder = run_folder(out, dataset, "any").parent
-    return sorted(path.name for path in folder.glob("*") if "." not in path.name)
+    return names_in(run_folder(out, dataset, "any").parent)
 
 
 def write_run(
