@@ -27,6 +27,7 @@ commands:
   report          write tables from all stored runs
   runs            list stored runs, show one in full, compare two, or verify all that is stored
   merge           copy what other folders hold into one
+  pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
   datasets        list available sets, show one, or download a collection
 
@@ -243,7 +244,7 @@ COMPOSING = ("train-teacher", "distill", "ask")
 
 COMMANDS = (
     *("train-teacher", "distill", "ask", "evaluate", "explain", "predict", "export"),
-    *("report", "runs", "merge", "clean", "datasets"),
+    *("report", "runs", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 

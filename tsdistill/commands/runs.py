@@ -12,9 +12,9 @@ from rich.table import Table
 from tsdistill.config.schema import RunsConf
 from tsdistill.console import fold, print_table, say, shares, shorten, table_width
 from tsdistill.errors import TsdistillError
-from tsdistill.store.contents import contents_of
 from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import RunRecord, read_run, run_folder
 from tsdistill.store.where import Where, value_of
 

@@ -309,6 +309,13 @@ class CleanConf(BaseConf):
 
 
 @dataclass
+class PackConf(BaseConf):
+    """``tsdistill pack``: ``unpack`` turns packs back into folders."""
+
+    unpack: bool = False
+
+
+@dataclass
 class MergeConf(BaseConf):
     """``tsdistill merge``; ``sources`` are the folders that ``from=A,B`` names."""
 
@@ -486,6 +493,7 @@ COMMANDS = {
     "runs": RunsConf,
     "clean": CleanConf,
     "merge": MergeConf,
+    "pack": PackConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

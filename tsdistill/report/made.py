@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tsdistill import __version__
 from tsdistill.errors import TsdistillError
 from tsdistill.report.options import Options
-from tsdistill.store.contents import contents_of
 from tsdistill.store.formats import read_json, to_json
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import failure_path, run_folder
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from tsdistill.store.formats import from_yaml, read_json
 from tsdistill.store.inventory import Entry, inventory
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import locked_if_free
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import SCHEMA
 from tsdistill.store.where import Where, names_of
 
@@ -138,7 +139,9 @@ def _failure(entry: Entry, names: Mapping[str, Any]) -> Thing:
 
 
 def _run(entry: Entry, names: Mapping[str, Any]) -> Thing:
-    record = Folder(entry.path)
+    record = contents_of(entry.path)
+    if record is None:
+        raise FileNotFoundError("another process has just removed it")
     result = record.json("result.json")
     if _is_older(result):
         return Thing(entry, OLDER, {**names, **result})
@@ -225,6 +228,9 @@ def _judge_map(maps: Thing, standing: set[str], pools: set[str]) -> Thing:
 
 def _decided(thing: Thing, only: OnlyConf, where: str | None) -> Thing:
     goes = thing.verdict.current is False and is_selected(thing.result, only, where)
+    if goes and thing.entry.packed:
+        why = f"{thing.verdict.why}; it is packed, and `tsdistill pack unpack=true` lets clean remove it"
+        return replace(thing, verdict=Verdict(None, why))
     return replace(thing, removed=goes)
 
 

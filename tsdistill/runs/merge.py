@@ -12,11 +12,11 @@ from typing import Any
 
 from tsdistill.console import say
 from tsdistill.errors import DamagedError, TsdistillError
-from tsdistill.runs.verify import problem_with
 from tsdistill.store.artefact import copy_artefact, set_aside, write_atomically
-from tsdistill.store.contents import Contents, contents_of, stored_in
+from tsdistill.store.contents import Contents
 from tsdistill.store.listing import list_runs
-from tsdistill.store.manifest import BROKEN, digests_of
+from tsdistill.store.lookup import contents_of, stored_in
+from tsdistill.store.manifest import BROKEN, digests_of, problem_with
 from tsdistill.store.records import failure_path, run_folder
 
 KINDS = ("teachers", "pools", "maps", "runs")

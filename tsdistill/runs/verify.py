@@ -8,10 +8,10 @@ from typing import Any
 from tsdistill.console import say
 from tsdistill.errors import DamagedError, TsdistillError
 from tsdistill.runs.defaults import default_settings
-from tsdistill.store.contents import Contents, Folder, stored_in
 from tsdistill.store.inventory import KINDS
 from tsdistill.store.listing import list_runs
-from tsdistill.store.manifest import BROKEN, hold
+from tsdistill.store.lookup import contents_of, stored_in
+from tsdistill.store.manifest import BROKEN, problem_with
 from tsdistill.store.shape import check_result
 
 UNKNOWN = "repeat the command that made it; what is whole is not trained again"
@@ -52,17 +52,6 @@ def verify(out: Path) -> None:
     say(told)
 
 
-def problem_with(stored: Contents) -> str | None:
-    """What is wrong with an artefact; None if it is whole."""
-    try:
-        hold(stored)
-    except BROKEN as problem:
-        return " ".join(str(problem).split())
-    except OSError as error:
-        return f"it can't be read: {error.strerror or error}"
-    return None
-
-
 def command_of(folder: Path) -> str:
     """The command that makes a damaged run again, from what can still be read of it.
 
@@ -70,7 +59,10 @@ def command_of(folder: Path) -> str:
     for the user to read, and is not run.
     """
     try:
-        result = Folder(folder).json("result.json")
+        stored = contents_of(folder)
+        if stored is None:
+            return UNKNOWN
+        result = stored.json("result.json")
         check_result(result)
         words = list(_words(result))
     except (*BROKEN, OSError, TsdistillError):

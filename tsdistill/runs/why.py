@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill.config.canonical import canonical
-from tsdistill.store.contents import contents_of
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import run_folder, run_names
 
 MOST_SHOWN = 12

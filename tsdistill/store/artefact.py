@@ -13,8 +13,9 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tsdistill.errors import TsdistillError, advice_on
-from tsdistill.store.contents import Contents, Folder, contents_of
+from tsdistill.store.contents import Contents, Folder
 from tsdistill.store.files import read_whole
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.manifest import BROKEN, FILES, hold, seal
 from tsdistill.store.temporary import OLD, is_abandoned, owned, remove, sweep
 
@@ -122,7 +123,7 @@ def _flush_all(folder: Path) -> None:
     paths = list(folder.iterdir())
     with ThreadPoolExecutor(len(paths)) as pool:  # flushed together they share the disk's commits
         list(pool.map(_flush, paths))
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _flush(path: Path) -> None:
@@ -131,7 +132,7 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Flush the folder's entries to disk, if the system supports it."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
@@ -150,7 +151,7 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
                 folder.rename(old)
         temporary.rename(folder)
         published = True
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
     except BaseException as error:
         if not (isinstance(error, OSError) and temporary.exists() and folder.is_dir()):
             with suppress(OSError):
@@ -170,8 +171,9 @@ def read_artefact(folder: Path, parse: Callable[[Contents], T]) -> T | None:
         parse: reads what was verified; a ValueError, KeyError or TypeError of its says that it is broken.
 
     Returns:
-        What ``parse`` returned; None if there is no such folder, or if it is damaged: then it has been
-        renamed to ``<name>.broken-<n>`` with a warning to the logger ``tsdistill``: callers rebuild it.
+        What ``parse`` returned; None if nothing is stored there, or if it is damaged: callers rebuild it. A
+        damaged folder has then been renamed to ``<name>.broken-<n>`` with a warning to the logger
+        ``tsdistill``; a pack stays as it is, and what is rebuilt goes before it.
 
     Raises:
         TsdistillError: the folder is there but can't be read (permissions, a failing disk).
@@ -183,8 +185,14 @@ def read_artefact(folder: Path, parse: Callable[[Contents], T]) -> T | None:
                 hold(stored)
                 return parse(stored)
             except BROKEN as problem:
-                if stored.identity() == seen:  # else another process replaced it meanwhile: look again
-                    set_aside(folder, str(problem))
+                if (
+                    seen is None or stored.identity() != seen
+                ):  # another process replaced it meanwhile: look again
+                    continue
+                if stored.place != folder:
+                    _log.warning("%s in %s is damaged (%s)", folder.name, stored.place, problem)
+                    return None
+                set_aside(folder, str(problem))
     except OSError as error:
         raise TsdistillError(
             f"cannot read {folder}: {error.strerror or error}; check the permissions"
@@ -235,6 +243,7 @@ def replaced_whole(path: Path) -> Iterator[Path]:
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())
                 temporary.replace(path)
+                sync_folder(path.parent)
             finally:
                 remove(temporary)
     except OSError as error:

@@ -138,31 +138,3 @@ def identity_of(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
-
-
-def contents_of(folder: Path) -> Contents | None:
-    """What is stored under a folder's name; None if nothing is."""
-    return Folder(folder) if folder.exists() else None
-
-
-def names_in(dataset: Path) -> list[str]:
-    """Keys of what is stored in a dataset's folder, whole or not, sorted.
-
-    Raises:
-        OSError: it can't be read.
-    """
-    if not dataset.is_dir():
-        return []
-    return sorted(path.name for path in dataset.iterdir() if "." not in path.name)
-
-
-def stored_in(kind: Path) -> Iterator[Contents]:
-    """All that is stored in the folder of a kind, by dataset and key, whole or not.
-
-    Raises:
-        OSError: it can't be read.
-    """
-    for dataset in sorted(kind.iterdir()) if kind.is_dir() else ():
-        for name in names_in(dataset):
-            if (stored := contents_of(dataset / name)) is not None:
-                yield stored

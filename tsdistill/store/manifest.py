@@ -97,6 +97,17 @@ def hold(stored: Contents, wanted: Collection[str] = ()) -> Held:
     return Held(found, frozenset(entries))
 
 
+def problem_with(stored: Contents) -> str | None:
+    """What is wrong with an artefact; None if it is whole."""
+    try:
+        hold(stored)
+    except BROKEN as problem:
+        return " ".join(str(problem).split())
+    except OSError as error:
+        return f"it can't be read: {error.strerror or error}"
+    return None
+
+
 def digests_of(stored: Contents) -> dict[str, str]:
     """The hash of each file by its name, as the manifest of a stored thing has it.
 

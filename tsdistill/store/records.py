@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.store.artefact import place, read_artefact, safe_name, staged, write_atomically
-from tsdistill.store.contents import Contents, names_in
+from tsdistill.store.contents import Contents
 from tsdistill.store.formats import (
     metrics,
     parse_json,
@@ -17,6 +17,7 @@ from tsdistill.store.formats import (
     sealed,
     to_json,
 )
+from tsdistill.store.lookup import names_in
 from tsdistill.store.shape import check_result
 
 if TYPE_CHECKING:

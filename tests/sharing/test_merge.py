@@ -10,48 +10,9 @@ import torch
 
 from tsdistill import cli
 from tsdistill.runs import merge as merge_module
-from tsdistill.store.environment import environment
 from tsdistill.store.listing import list_runs
-from tsdistill.store.records import write_failure, write_run
+from tsdistill.store.records import write_failure
 from tsdistill.store.teachers import TeacherArtefact, write_teacher
-
-IDENTITY = {
-    "method": "tsd",
-    "teacher": "fcn",
-    "student": "lstm_8",
-    "seed": 0,
-    "trial": 0,
-    "settings": {"method.lam": 1.0},
-}
-RESULT = {
-    **IDENTITY,
-    "teacher_id": "t",
-    "cost": {"parameters": 370},
-    "training": {"epochs": 2},
-    "flags": [],
-    "validation": None,
-    "teacher_validation": None,
-    "teacher_test": {"accuracy": 1.0},
-}
-
-
-def write(
-    out: Path, run_id: str, accuracy: float = 0.75, dataset: str = "GunPoint", seconds: float = 1.5
-) -> Path:
-    return write_run(
-        out,
-        dataset,
-        run_id,
-        result={**RESULT, "id": run_id, "dataset": dataset, "test": {"accuracy": accuracy}},
-        config_yaml=f"out: {out}\n",
-        curve=[{"stage": "train", "epoch": 1, "name": "loss", "value": 0.5}],
-        logits={"test": torch.ones(3, 2)},
-        weights={"w": torch.zeros(2)},
-        timing={"train_seconds": seconds},
-        environment=environment(),
-        facts={"seed": 0},
-        terms={},
-    )
 
 
 def teach(out: Path, weight: float = 0.0) -> Path:
@@ -61,18 +22,12 @@ def teach(out: Path, weight: float = 0.0) -> Path:
     return write_teacher(out, "GunPoint", artefact)
 
 
-@pytest.fixture(autouse=True)
-def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", [])
-
-
 def files(folder: Path) -> dict[str, bytes]:
     found = (path for kind in merge_module.KINDS for path in (folder / kind).rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def test_records_and_teachers_of_all_folders_are_copied_bit_for_bit_and_once(tmp_path, capsys):
+def test_records_and_teachers_of_all_folders_are_copied_bit_for_bit_and_once(write, tmp_path, capsys):
     write(tmp_path / "A", "a1")
     write(tmp_path / "A", "b2", dataset="Coffee")
     write(tmp_path / "B", "c3")
@@ -90,7 +45,7 @@ def test_records_and_teachers_of_all_folders_are_copied_bit_for_bit_and_once(tmp
 
 
 @pytest.mark.parametrize("where", ["between sources", "with what is there"])
-def test_a_conflict_is_named_and_nothing_is_written(tmp_path, capsys, where):
+def test_a_conflict_is_named_and_nothing_is_written(write, tmp_path, capsys, where):
     write(tmp_path / "A", "a1")
     write(tmp_path / "A", "new")
     write(tmp_path / ("B" if where == "between sources" else "C"), "a1", accuracy=0.5)
@@ -110,7 +65,7 @@ def test_teachers_that_differ_are_a_conflict_too(tmp_path, capsys):
     assert "conflict: teachers/GunPoint/t: weights.safetensors of " in capsys.readouterr().out
 
 
-def test_what_is_damaged_is_left_out_and_named_and_the_rest_is_copied(tmp_path, capsys):
+def test_what_is_damaged_is_left_out_and_named_and_the_rest_is_copied(write, tmp_path, capsys):
     write(tmp_path / "A", "a1")
     path = write(tmp_path / "A", "b2") / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
@@ -126,16 +81,16 @@ def test_what_is_damaged_is_left_out_and_named_and_the_rest_is_copied(tmp_path, 
     assert [result["id"] for result in list_runs(tmp_path / "C").results] == ["a1"]
 
 
-def test_a_whole_record_takes_the_place_of_a_damaged_one(tmp_path):
+def test_a_whole_record_takes_the_place_of_a_damaged_one(write, tmp_path):
     write(tmp_path / "A", "a1")
     (write(tmp_path / "C", "a1") / "curve.csv").write_text("")
     assert cli.run("merge", ("from=A", "out=C")) == 0
     assert [result["id"] for result in list_runs(tmp_path / "C").results] == ["a1"]
 
 
-def test_a_note_of_failure_is_copied_unless_the_run_succeeded_elsewhere(tmp_path):
+def test_a_note_of_failure_is_copied_unless_the_run_succeeded_elsewhere(write, identity, tmp_path):
     for name, seed in (("lasting", 1), ("mended", 0)):
-        write_failure(tmp_path / "A", "GunPoint", name, {**IDENTITY, "seed": seed, "error": "nan"})
+        write_failure(tmp_path / "A", "GunPoint", name, {**identity, "seed": seed, "error": "nan"})
     write(tmp_path / "B", "a1")
     assert cli.run("merge", ("from=A,B", "out=C")) == 0
     assert [note["id"] for note in list_runs(tmp_path / "C").failures] == ["lasting"]
@@ -149,7 +104,7 @@ def test_a_note_of_failure_is_copied_unless_the_run_succeeded_elsewhere(tmp_path
         (("from=A", "out=A"), "from=A: that is the folder to copy into; leave it out"),
     ],
 )
-def test_mistakes_are_said_in_one_line(tmp_path, capsys, words, said):
+def test_mistakes_are_said_in_one_line(write, tmp_path, capsys, words, said):
     write(tmp_path / "A", "a1")
     assert cli.run("merge", words) == 2
     assert capsys.readouterr().err == f"tsdistill: {said}\n"
@@ -172,7 +127,7 @@ merge.merge([Path("A"), Path("B")], Path("C"))
 
 
 @pytest.mark.parametrize("after", [0, 5, 9, 13, 20])
-def test_a_merge_killed_anywhere_is_finished_by_the_same_command(tmp_path, after):
+def test_a_merge_killed_anywhere_is_finished_by_the_same_command(write, tmp_path, after):
     for number in range(2):
         write(tmp_path / "A", f"a{number}")
         write(tmp_path / "B", f"b{number}")
