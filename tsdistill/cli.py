@@ -26,6 +26,8 @@ commands:
   export          write a stored student as a PyTorch folder, an ONNX graph or a C header
   report          write tables from all stored runs
   runs            list stored runs, show one in full, compare two, or verify all that is stored
+  merge           copy what other folders hold into one
+  pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
   datasets        list available sets, show one, or download a collection
 
@@ -162,7 +164,7 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 
 TEXTS = (
     *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again"),
-    *("name", "collection", "download", "run", "teacher.path"),
+    *("name", "collection", "download", "run", "sources", "teacher.path"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
@@ -209,6 +211,8 @@ def _restriction(word: str) -> str:
     name, equals, value = word.partition("=")
     if not equals or value == "null":
         return word
+    if name == "from":  # no name that a schema's field may have
+        return f"sources={value}"
     if name in LISTS:
         return word if value.startswith("[") else f"{name}=[{value}]"
     if name not in ("dataset", "method", "teacher", "student"):
@@ -242,7 +246,7 @@ COMPOSING = ("train-teacher", "distill", "ask")
 
 COMMANDS = (
     *("train-teacher", "distill", "ask", "evaluate", "explain", "predict", "export"),
-    *("report", "runs", "clean", "datasets"),
+    *("report", "runs", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store.artefact import is_leftover, place, read_artefact, safe_name, staged
+from tsdistill.store.contents import Contents, Folder
 from tsdistill.store.manifest import hold
 
 
@@ -24,7 +25,7 @@ def write(folder: Path, text: str, replace: bool = False) -> None:
 
 
 def read(folder: Path) -> str | None:
-    return read_artefact(folder, lambda found: (found / "a.txt").read_text())
+    return read_artefact(folder, lambda found: found.text("a.txt"))
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_writers_in_two_process_namespaces_lose_nothing(tmp_path):
     writers = [subprocess.Popen([*words, mark, "60"]) for mark in "xy"]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert len(listing(tmp_path / "runs" / "Set")) == 120
-    assert all(hold(path) for path in (tmp_path / "runs" / "Set").iterdir())
+    assert all(hold(Folder(path)) for path in (tmp_path / "runs" / "Set").iterdir())
 
 
 RACER = """
@@ -212,9 +213,7 @@ def test_racing_writers_leave_one_whole_artefact(tmp_path, mode):
     assert [racer.wait() for racer in racers] == [0, 0, 0]
     assert listing(tmp_path) == sorted(str(n) for n in range(50))
     for n in range(50):
-        contents = read_artefact(
-            tmp_path / str(n), lambda found: {(found / name).read_text() for name in "abc"}
-        )
+        contents = read_artefact(tmp_path / str(n), lambda found: {found.text(name) for name in "abc"})
         assert contents is not None and len(contents) == 1  # all three files from one writer
 
 
@@ -271,8 +270,8 @@ def test_one_that_was_replaced_while_it_was_read_is_read_again(folder):
     write(folder, "old")
     seen = []
 
-    def parse(found: Path) -> str:
-        seen.append((found / "a.txt").read_text())
+    def parse(found: Contents) -> str:
+        seen.append(found.text("a.txt"))
         if len(seen) == 1:
             write(folder, "new", replace=True)
             raise ValueError("saw half of each")

@@ -19,7 +19,7 @@ def make():
     with staged(folder) as new:
         (new / "a.txt").write_text("made")
     return "made"
-read = lambda: read_artefact(folder, lambda found: (found / "a.txt").read_text())
+read = lambda: read_artefact(folder, lambda found: found.text("a.txt"))
 print(made_once(folder, read, make, lambda: print("waiting", flush=True)))
 """
 

@@ -115,7 +115,7 @@ def test_the_index_spares_a_second_reading_and_notices_every_change(tmp_path, mo
     paths = [write(tmp_path, run_id) for run_id in ("a", "b", "c")]
     first = list_runs(tmp_path).results
     held = []
-    monkeypatch.setattr(listing_module, "hold", lambda *args: held.append(args[0].name) or hold(*args))
+    monkeypatch.setattr(listing_module, "hold", lambda *args: held.append(args[0].path.name) or hold(*args))
     assert str(list_runs(tmp_path).results) == str(first) and held == []
     status = (paths[0] / "result.json").stat()
     (paths[0] / "result.json").write_text((paths[0] / "result.json").read_text().replace("0.75", "0.95"))

@@ -14,6 +14,7 @@ from tsdistill.console import fold, print_table, say, shares, shorten, table_wid
 from tsdistill.errors import TsdistillError
 from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import RunRecord, read_run, run_folder
 from tsdistill.store.selection import is_selected, select_runs
 from tsdistill.store.where import Where, value_of
@@ -181,8 +182,10 @@ def _show(out: Path, record: RunRecord, whole: bool) -> None:
     _section("curve, last and best epoch", _curve(record.curve))
     _section("environment", record.environment)
     folder = run_folder(out, result["dataset"], result["id"])
-    _section("files", {p.name: f"{p.stat().st_size:,} bytes" for p in sorted(folder.iterdir())})
-    say(f"in {folder}")
+    stored = contents_of(folder)
+    if stored is not None:  # else another process has just removed it
+        _section("files", {name: f"{stored.size(name):,} bytes" for name in sorted(stored.names())})
+        say(f"in {stored.place}")
 
 
 def _settings(result: Mapping[str, Any], whole: bool) -> None:

@@ -313,6 +313,20 @@ class CleanConf(BaseConf):
 
 
 @dataclass
+class PackConf(BaseConf):
+    """``tsdistill pack``: ``unpack`` turns packs back into folders."""
+
+    unpack: bool = False
+
+
+@dataclass
+class MergeConf(BaseConf):
+    """``tsdistill merge``; ``sources`` are the folders that ``from=A,B`` names."""
+
+    sources: str | None = None
+
+
+@dataclass
 class ReportConf(BaseConf):
     """``tsdistill report``; methods are compared with ``reference`` (null: tsd, or else none).
 
@@ -482,6 +496,8 @@ COMMANDS = {
     "export": ExportConf,
     "runs": RunsConf,
     "clean": CleanConf,
+    "merge": MergeConf,
+    "pack": PackConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""

@@ -12,6 +12,7 @@ from tsdistill import __version__
 from tsdistill.errors import TsdistillError
 from tsdistill.report.options import Options
 from tsdistill.store.formats import read_json, to_json
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import failure_path, run_folder
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _text(value: Any) -> str:
 
 def _digest(out: str, dataset: str, run_id: str, status: str) -> str:
     if status == "ok":
-        path = run_folder(Path(out), dataset, run_id) / "result.json"
+        record = contents_of(run_folder(Path(out), dataset, run_id))
+        found = b"" if record is None else record.read("result.json")
     else:
-        path = failure_path(Path(out), dataset, run_id)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        found = failure_path(Path(out), dataset, run_id).read_bytes()
+    return hashlib.sha256(found).hexdigest()

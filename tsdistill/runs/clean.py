@@ -18,10 +18,12 @@ from tsdistill.config.schema import OnlyConf, SaliencyConf
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.runs.reach import Verdict, judge_run, judge_teacher, pool_key_today
 from tsdistill.store.artefact import discard
+from tsdistill.store.contents import Folder
 from tsdistill.store.formats import from_yaml, read_json
 from tsdistill.store.inventory import Entry, inventory
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import locked_if_free
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import SCHEMA
 from tsdistill.store.selection import is_selected
 from tsdistill.store.where import Where, names_of
@@ -137,11 +139,14 @@ def _failure(entry: Entry, names: Mapping[str, Any]) -> Thing:
 
 
 def _run(entry: Entry, names: Mapping[str, Any]) -> Thing:
-    result = read_json(entry.path / "result.json")
+    record = contents_of(entry.path)
+    if record is None:
+        raise FileNotFoundError("another process has just removed it")
+    result = record.json("result.json")
     if _is_older(result):
         return Thing(entry, OLDER, {**names, **result})
-    facts = read_json(entry.path / "facts.json")
-    config = (entry.path / "config.yaml").read_text(encoding="utf-8")
+    facts = record.json("facts.json")
+    config = record.text("config.yaml")
     return Thing(entry, judge_run(result, config, facts), result, {**facts, "pool_seed": _pool_seed(config)})
 
 
@@ -158,20 +163,20 @@ def _is_older(record: Mapping[str, Any]) -> bool:
 
 
 def _teacher(entry: Entry, names: Mapping[str, Any]) -> Thing:
-    config = from_yaml((entry.path / "config.yaml").read_text(encoding="utf-8"))
+    config = from_yaml(Folder(entry.path).text("config.yaml"))
     verdict = judge_teacher(entry.path.name, config) if "code" in config else OLDER
     return Thing(entry, verdict, {**names, "teacher": config.get("name"), "seed": config.get("seed")}, config)
 
 
 def _pool(entry: Entry, names: Mapping[str, Any]) -> Thing:
-    facts = read_json(entry.path / "facts.json")
+    facts = Folder(entry.path).json("facts.json")
     with safe_open(entry.path / "pool.safetensors", framework="np") as stored:
         shape = {"size": stored.get_slice("starts").get_shape()[1], "drawn": "channels" in set(stored.keys())}
     return Thing(entry, Verdict(None), names, {**facts, **shape})
 
 
 def _map(entry: Entry, names: Mapping[str, Any]) -> Thing:
-    facts = read_json(entry.path / "facts.json")
+    facts = Folder(entry.path).json("facts.json")
     with safe_open(entry.path / "maps.safetensors", framework="np") as stored:
         return Thing(entry, Verdict(None), names, {**facts, "of": sorted(stored.keys())})
 
@@ -223,6 +228,9 @@ def _judge_map(maps: Thing, standing: set[str], pools: set[str]) -> Thing:
 
 def _decided(thing: Thing, only: OnlyConf, where: str | None) -> Thing:
     goes = thing.verdict.current is False and is_selected(thing.result, only, where)
+    if goes and thing.entry.packed:
+        why = f"{thing.verdict.why}; it is packed, and `tsdistill pack unpack=true` lets clean remove it"
+        return replace(thing, verdict=Verdict(None, why))
     return replace(thing, removed=goes)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from tsdistill.console import say
 from tsdistill.errors import DamagedError, TsdistillError
 from tsdistill.runs.defaults import default_settings
-from tsdistill.store.formats import read_json
 from tsdistill.store.inventory import KINDS
-from tsdistill.store.listing import Damaged, list_runs
-from tsdistill.store.manifest import BROKEN, hold
+from tsdistill.store.listing import list_runs
+from tsdistill.store.lookup import contents_of, stored_in
+from tsdistill.store.manifest import BROKEN, problem_with
 from tsdistill.store.shape import check_result
 
 UNKNOWN = "repeat the command that made it; what is whole is not trained again"
@@ -37,12 +37,12 @@ def verify(out: Path) -> None:
         say(f"  run again: {command_of(each.path)}")
     damaged = len(runs.damaged)
     for kind in KINDS:
-        for path in _artefacts(out / kind) if kind != "runs" else ():
+        for stored in stored_in(out / kind) if kind != "runs" else ():
             checked += 1
-            problem = problem_with(path)
+            problem = problem_with(stored)
             if problem is not None:
                 damaged += 1
-                say(f"{kind}/{Damaged(path, problem).name}: {problem}")
+                say(f"{kind}/{stored.name}: {problem}")
                 say(f"  {ON_DEMAND}")
     if not checked:
         raise TsdistillError(f"nothing is stored under {out}: name the folder that `distill` wrote into")
@@ -52,24 +52,6 @@ def verify(out: Path) -> None:
     say(told)
 
 
-def problem_with(folder: Path) -> str | None:
-    """What is wrong with an artefact; None if it is whole."""
-    try:
-        hold(folder)
-    except BROKEN as problem:
-        return " ".join(str(problem).split())
-    except OSError as error:
-        return f"it can't be read: {error.strerror or error}"
-    return None
-
-
-def _artefacts(folder: Path) -> Iterator[Path]:
-    """What has an artefact's name in the datasets' folders: nothing half-written, nothing set aside."""
-    for dataset in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if dataset.is_dir():
-            yield from (path for path in sorted(dataset.iterdir()) if "." not in path.name)
-
-
 def command_of(folder: Path) -> str:
     """The command that makes a damaged run again, from what can still be read of it.
 
@@ -77,7 +59,10 @@ def command_of(folder: Path) -> str:
     for the user to read, and is not run.
     """
     try:
-        result = read_json(folder / "result.json")
+        stored = contents_of(folder)
+        if stored is None:
+            return UNKNOWN
+        result = stored.json("result.json")
         check_result(result)
         words = list(_words(result))
     except (*BROKEN, OSError, TsdistillError):

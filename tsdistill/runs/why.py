@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill.config.canonical import canonical
-from tsdistill.store.formats import read_json
-from tsdistill.store.records import run_folder
+from tsdistill.store.lookup import contents_of
+from tsdistill.store.records import run_folder, run_names
 
 MOST_SHOWN = 12
 ABSENT = "absent"
@@ -25,9 +25,9 @@ def explain_run(out: Path, dataset: str, run_id: str, facts: Mapping[str, Any]) 
         Lines for the terminal.
     """
     folder = run_folder(out, dataset, run_id)
-    if folder.is_dir():
+    if contents_of(folder) is not None:
         return [f"stored as {run_id}, in {folder}"]
-    nearest = _nearest(folder.parent, facts)
+    nearest = _nearest(out, dataset, facts)
     if nearest is None:
         return [f"not stored: there is no run on {dataset} under {out}"]
     name, differing = nearest
@@ -42,18 +42,19 @@ def explain_run(out: Path, dataset: str, run_id: str, facts: Mapping[str, Any]) 
     return lines
 
 
-def _nearest(folder: Path, facts: Mapping[str, Any]) -> tuple[str, list[str]] | None:
+def _nearest(out: Path, dataset: str, facts: Mapping[str, Any]) -> tuple[str, list[str]] | None:
     """The stored run with the fewest other facts, and these facts; the method counts first."""
     found: list[tuple[bool, int, str, list[str]]] = []
-    for path in sorted(folder.glob("*/facts.json")):
-        if "." in path.parent.name:  # half-written, or set aside
-            continue
+    for name in run_names(out, dataset):
         try:
-            theirs = read_json(path)
+            record = contents_of(run_folder(out, dataset, name))
+            theirs = None if record is None else record.json("facts.json")
         except (OSError, ValueError):
             continue
+        if theirs is None:  # removed meanwhile
+            continue
         differing = differences(facts, theirs)
-        found.append((theirs.get("method") != facts["method"], len(differing), path.parent.name, differing))
+        found.append((theirs.get("method") != facts["method"], len(differing), name, differing))
     return min(found)[2:] if found else None
 
 

@@ -13,8 +13,10 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tsdistill.errors import TsdistillError, advice_on
+from tsdistill.store.contents import Contents, Folder
 from tsdistill.store.files import read_whole
-from tsdistill.store.manifest import BROKEN, hold, seal
+from tsdistill.store.lookup import contents_of
+from tsdistill.store.manifest import BROKEN, FILES, hold, seal
 from tsdistill.store.temporary import OLD, is_abandoned, owned, remove, sweep
 
 PROBLEM = "problem.txt"
@@ -70,6 +72,32 @@ def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
     Raises:
         TsdistillError: the folder can't be written (disk full, no permission).
     """
+    with _published(folder, replace) as temporary:
+        yield temporary
+        seal(temporary)
+
+
+def copy_artefact(stored: Contents, folder: Path) -> None:
+    """Copy what is stored, with its manifest, whole or not at all; one that is there already is kept.
+
+    Args:
+        stored: what is copied.
+        folder: where it goes.
+
+    Raises:
+        one of ``BROKEN``: the copy does not match its manifest.
+        TsdistillError: it can't be written.
+    """
+    with _published(folder) as temporary:
+        for name in stored.names() & FILES:
+            with stored.opened(name) as (file, _), (temporary / name).open("xb") as copy:
+                shutil.copyfileobj(file, copy)
+        hold(Folder(temporary))
+
+
+@contextmanager
+def _published(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """Yield a hidden folder; what the body wrote there is flushed to disk, and one rename decides."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         sweep(folder.parent)
@@ -77,7 +105,7 @@ def staged(folder: Path, replace: bool = False) -> Iterator[Path]:
             try:
                 temporary.mkdir()
                 yield temporary
-                _seal(temporary)
+                _flush_all(temporary)
                 _publish(temporary, folder, replace)
             finally:
                 remove(temporary)
@@ -90,13 +118,12 @@ def cannot_write(path: Path, error: OSError) -> TsdistillError:
     return TsdistillError(f"cannot write {path}: {error.strerror or error}; {advice_on(error)}")
 
 
-def _seal(folder: Path) -> None:
-    """Add the manifest, and flush every file and the folder to disk."""
-    seal(folder)
+def _flush_all(folder: Path) -> None:
+    """Flush every file and the folder to disk."""
     paths = list(folder.iterdir())
     with ThreadPoolExecutor(len(paths)) as pool:  # flushed together they share the disk's commits
         list(pool.map(_flush, paths))
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def _flush(path: Path) -> None:
@@ -105,7 +132,7 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Flush the folder's entries to disk, if the system supports it."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
@@ -124,7 +151,7 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
                 folder.rename(old)
         temporary.rename(folder)
         published = True
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
     except BaseException as error:
         if not (isinstance(error, OSError) and temporary.exists() and folder.is_dir()):
             with suppress(OSError):
@@ -136,43 +163,41 @@ def _publish(temporary: Path, folder: Path, replace: bool) -> None:
             remove(old)
 
 
-def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
-    """Verify a folder against its manifest and read it.
+def read_artefact(folder: Path, parse: Callable[[Contents], T]) -> T | None:
+    """Verify a stored thing against its manifest and read it.
 
     Args:
         folder: where it lies.
-        parse: reads the verified folder; a ValueError, KeyError or TypeError of its says that it is broken.
+        parse: reads what was verified; a ValueError, KeyError or TypeError of its says that it is broken.
 
     Returns:
-        What ``parse`` returned; None if there is no such folder, or if it is damaged: then it has been
-        renamed to ``<name>.broken-<n>`` with a warning to the logger ``tsdistill``: callers rebuild it.
+        What ``parse`` returned; None if nothing is stored there, or if it is damaged: callers rebuild it. A
+        damaged folder has then been renamed to ``<name>.broken-<n>`` with a warning to the logger
+        ``tsdistill``; a pack stays as it is, and what is rebuilt goes before it.
 
     Raises:
         TsdistillError: the folder is there but can't be read (permissions, a failing disk).
     """
     try:
-        while (seen := _identity(folder)) is not None:
+        while (stored := contents_of(folder)) is not None:
+            seen = stored.identity()
             try:
-                hold(folder)
-                return parse(folder)
+                hold(stored)
+                return parse(stored)
             except BROKEN as problem:
-                if _identity(folder) == seen:  # else another process replaced it meanwhile: look again
-                    set_aside(folder, str(problem))
+                if (
+                    seen is None or stored.identity() != seen
+                ):  # another process replaced it meanwhile: look again
+                    continue
+                if stored.place != folder:
+                    _log.warning("%s in %s is damaged (%s)", folder.name, stored.place, problem)
                     return None
+                set_aside(folder, str(problem))
     except OSError as error:
         raise TsdistillError(
             f"cannot read {folder}: {error.strerror or error}; check the permissions"
         ) from error
     return None
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Tell one folder of this name from a later one."""
-    try:
-        status = folder.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def set_aside(folder: Path, problem: str) -> None:
@@ -218,6 +243,7 @@ def replaced_whole(path: Path) -> Iterator[Path]:
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())
                 temporary.replace(path)
+                sync_folder(path.parent)
             finally:
                 remove(temporary)
     except OSError as error:

@@ -204,6 +204,26 @@ def load_tensors(path: Path) -> "dict[str, Tensor]":
     return tensors
 
 
+def parse_tensors(content: bytes, name: str) -> "dict[str, Tensor]":
+    """Named tensors from the bytes of a safetensors file.
+
+    Args:
+        content: the bytes.
+        name: the file, for the message.
+
+    Raises:
+        ValueError: they are no safetensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors: dict[str, Tensor] = load(content)
+    except (SafetensorError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{name}: {error}") from error
+    return tensors
+
+
 def check_header(file: "BinaryIO", name: str) -> None:
     """Refuse a safetensors file whose header is longer than any that is written here.
 

@@ -5,11 +5,8 @@ verified again. An entry holds for the very files that were read: it is bound to
 ctime of each. A record that is copied, unpacked or edited has other inodes or a later ctime.
 """
 
-import hashlib
 import logging
-import os
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -21,19 +18,6 @@ YOUNGEST_SECONDS = 2.0
 """A file that changed later than this may change again within one tick of the file system's clock."""
 
 _log = logging.getLogger("tsdistill")
-
-
-def stamp_of(folder: Path) -> tuple[str, float]:
-    """A folder's files by inode, size and times, hashed; and the seconds since the last of them changed.
-
-    Raises:
-        OSError: the folder can't be read.
-    """
-    with os.scandir(folder) as found:
-        stats = sorted((entry.name, entry.stat()) for entry in found)
-    facts = [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
-    latest = max((s.st_ctime for _, s in stats), default=0.0)
-    return hashlib.sha256(repr(facts).encode()).hexdigest(), time.time() - latest
 
 
 class Index:

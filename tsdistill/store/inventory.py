@@ -9,7 +9,9 @@ from typing import Literal
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store.artefact import PROBLEM, is_leftover
+from tsdistill.store.lookup import entries_of
 from tsdistill.store.manifest import FILES, MANIFEST
+from tsdistill.store.packs import is_pack, packs_in
 from tsdistill.store.temporary import is_temporary
 
 KINDS = ("maps", "pools", "runs", "teachers")
@@ -30,11 +32,13 @@ class Entry:
         kind: the folder it lies in, such as ``"teachers"``.
         path: where it lies.
         what: an artefact, the note of a failed run, a leftover, or something not made by tsdistill.
+        packed: whether its files lie in a pack; ``path`` is then where its folder would be.
     """
 
     kind: str
     path: Path
     what: What
+    packed: bool = False
 
     @property
     def size(self) -> int:
@@ -55,14 +59,21 @@ def inventory(out: Path) -> Iterator[Entry]:
                 if not dataset.is_dir(follow_symlinks=False):
                     yield Entry(kind, Path(dataset.path), "stranger")
                     continue
-                for entry in _sorted(Path(dataset.path)):
-                    if (what := _what(kind, entry)) is not None:
-                        yield Entry(kind, Path(entry.path), what)
+                yield from _in_dataset(kind, Path(dataset.path))
         yield from _scratch(out)
     except OSError as error:
         raise TsdistillError(
             f"cannot read {error.filename}: {error.strerror}; check the permissions"
         ) from error
+
+
+def _in_dataset(kind: str, dataset: Path) -> Iterator[Entry]:
+    names, packed = entries_of(dataset)
+    for entry in _sorted(dataset):
+        if (what := _what(kind, entry)) is not None:
+            yield Entry(kind, Path(entry.path), what)
+    for name in sorted(packed.keys() - names):
+        yield Entry(kind, dataset / name, "artefact", packed=True)
 
 
 def _sorted(folder: Path) -> list[os.DirEntry[str]]:
@@ -73,10 +84,12 @@ def _sorted(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _what(kind: str, entry: os.DirEntry[str]) -> What | None:
-    """Say what an entry is; None if a process is writing it now."""
+    """Say what an entry is; None if a process is writing it now, and for a pack: its records are told."""
     path = Path(entry.path)
     if is_temporary(path) and entry.is_file(follow_symlinks=False):
         return "leftover" if is_leftover(path) else None
+    if is_pack(path) and path in (pack.path for pack in packs_in(path.parent)):
+        return None
     if entry.is_file(follow_symlinks=False):
         return "failure" if kind == "runs" and entry.name.endswith(".failed.json") else "stranger"
     if not entry.is_dir(follow_symlinks=False) or not _is_ours(path):

@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store.artefact import problem_of
+from tsdistill.store.contents import Contents, Folder
 from tsdistill.store.formats import is_sealed, parse_json, read_json
-from tsdistill.store.index import YOUNGEST_SECONDS, Index, stamp_of
+from tsdistill.store.index import YOUNGEST_SECONDS, Index
+from tsdistill.store.lookup import contents_of, entries_of
 from tsdistill.store.manifest import BROKEN, hold
+from tsdistill.store.packs import is_pack, read_pack
 from tsdistill.store.records import OlderVersionError, of_this_schema, parse_result, with_nan
 from tsdistill.store.shape import check_failure
 
@@ -85,55 +88,75 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
     found = Listing([], [], [], 0)
     older = 0
     with Index(out) as index:
-        for path in _entries(out, dataset):
-            try:
-                older += _add(found, path, index)
-            except OSError as error:
-                found.damaged.append(Damaged(path, f"it can't be read: {error.strerror or error}"))
+        for folder in _datasets(out, dataset):
+            for entry in _entries(folder):
+                try:
+                    older += _add(found, entry, index)
+                except OSError as error:
+                    problem = f"it can't be read: {error.strerror or error}"
+                    found.damaged.append(Damaged(entry.path, problem))
     return Listing(found.results, found.failures, found.damaged, older)
 
 
-def _add(found: Listing, path: Path, index: Index) -> bool:
+class _Entry(NamedTuple):
+    """Something in a dataset's folder, and the record whose id its name begins with."""
+
+    path: Path
+    record: Contents | None
+
+
+def _add(found: Listing, entry: _Entry, index: Index) -> bool:
     """Add one entry of a dataset's folder; returns whether an older version wrote it."""
-    run_id, _, kind = path.name.partition(".")
-    if not run_id:  # half-written
-        return False
+    kind = entry.path.name.partition(".")[2]
     try:
-        if not kind and path.is_dir():
-            found.results.append(_verified(path, index))
-        elif kind == "failed.json" and not path.with_name(run_id).is_dir():
-            found.failures.append(_failure(path))
-        elif kind.startswith("broken-") and not path.with_name(run_id).exists():
-            found.damaged.append(Damaged(path, f"it was set aside: {problem_of(path)}"))
+        if not kind:
+            found.results.extend(_verified(entry.record, index))
+        elif kind == "failed.json" and entry.record is None:
+            found.failures.append(_failure(entry.path))
+        elif kind.startswith("broken-") and entry.record is None:
+            found.damaged.append(Damaged(entry.path, f"it was set aside: {problem_of(entry.path)}"))
+        elif is_pack(entry.path):
+            read_pack(entry.path)
     except OlderVersionError:
         return not kind  # `tsdistill clean` lists older notes of failures too
     except BROKEN as problem:
-        found.damaged.append(Damaged(path, " ".join(str(problem).split())))
+        found.damaged.append(Damaged(entry.path, " ".join(str(problem).split())))
     return False
 
 
-def _verified(folder: Path, index: Index) -> dict[str, Any]:
-    """A record's result, its times and its environment: from the index, or from files that are hashed."""
-    name = f"{folder.parent.name}/{folder.name}"
-    while True:
-        stamp, age = stamp_of(folder)
-        known = index.get(name, stamp)
-        if known is not None:
-            return with_nan(json.loads(known))
+def _verified(record: Contents | None, index: Index) -> Iterator[dict[str, Any]]:
+    """A record's result, its times and its environment: from the index, or from files that are hashed.
+
+    Yields nothing if it was removed meanwhile.
+    """
+    while record is not None:
+        identity, stamp = record.identity(), ""
         try:
-            result = _read(folder)
+            stamp, age = record.stamp()
+            known = index.get(record.name, stamp)
+            result = json.loads(known) if known is not None else _read(record)
         except BROKEN:
-            if stamp_of(folder)[0] == stamp:
+            if identity is not None and record.identity() == identity and _is_stamp(record, stamp):
                 raise
-            continue  # another process replaced it meanwhile
-        if age > YOUNGEST_SECONDS and stamp_of(folder)[0] == stamp:
-            index.put(name, stamp, json.dumps(result, separators=(",", ":")))
-        return with_nan(result)
+            record = contents_of(record.path)  # another process replaced, packed or unpacked it meanwhile
+            continue
+        if known is None and age > YOUNGEST_SECONDS and _is_stamp(record, stamp):
+            index.put(record.name, stamp, json.dumps(result, separators=(",", ":")))
+        yield with_nan(result)
+        return
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    files = hold(folder, _READ).files
-    result = parse_result(files["result.json"], folder)
+def _is_stamp(record: Contents, stamp: str) -> bool:
+    """Whether a record is still as it was; one that can't be told so is not looked at again."""
+    try:
+        return record.stamp()[0] == stamp
+    except OSError:
+        return True
+
+
+def _read(record: Contents) -> dict[str, Any]:
+    files = hold(record, _READ).files
+    result = parse_result(files["result.json"], record.path)
     timing, environment = (parse_json(files[name], name) for name in _READ[1:])
     return {**result, "timing": timing, "environment": environment}
 
@@ -149,7 +172,8 @@ def _failure(path: Path) -> dict[str, Any]:
 def held_file(folder: Path, name: str) -> bytes | None:
     """The bytes of one file of a record, held against its manifest; None if it is not there or damaged."""
     try:
-        return hold(folder, (name,)).files.get(name)
+        record = contents_of(folder)
+        return None if record is None else hold(record, (name,)).files.get(name)
     except (*BROKEN, OSError):
         return None
 
@@ -166,15 +190,38 @@ def iter_failures(out: Path) -> Iterator[dict[str, Any]]:
     yield from list_runs(out).failures
 
 
-def _entries(out: Path, dataset: str | None) -> Iterator[Path]:
-    """All that lies in the datasets' folders under ``<out>/runs`` (or in one of them), sorted."""
+def _datasets(out: Path, dataset: str | None) -> list[Path]:
+    """The datasets' folders under ``<out>/runs``, or one of them, sorted."""
     root = out / "runs"
     if not root.is_dir():
-        return
+        return []
     try:
-        for folder in sorted(os.scandir(root), key=lambda entry: entry.name):
-            if folder.is_dir() and dataset in (None, folder.name):
-                entries = sorted(os.scandir(folder.path), key=lambda entry: entry.name)
-                yield from (Path(entry.path) for entry in entries)
+        with os.scandir(root) as found:
+            names = sorted(entry.name for entry in found if entry.is_dir() and dataset in (None, entry.name))
     except OSError as error:
-        raise TsdistillError(f"cannot read {root}: {error.strerror}; check the permissions") from error
+        raise _unreadable(root, error) from error
+    return [root / name for name in names]
+
+
+def _entries(dataset: Path) -> Iterator[_Entry]:
+    """All that lies in a dataset's folder and its packs, sorted, but what is half-written."""
+    try:
+        names, packed = entries_of(dataset)
+    except OSError as error:
+        raise _unreadable(dataset, error) from error
+    for name in sorted(names | packed.keys()):
+        key = name.partition(".")[0]
+        if key:
+            record = _record(dataset / key) if key in names else packed.get(key)
+            yield _Entry(dataset / name, record)
+
+
+def _record(path: Path) -> Contents | None:
+    """A record whose folder was there a moment ago; None for a stranger's file."""
+    if path.is_dir():
+        return Folder(path)
+    return None if path.exists() else contents_of(path)
+
+
+def _unreadable(folder: Path, error: OSError) -> TsdistillError:
+    return TsdistillError(f"cannot read {folder}: {error.strerror}; check the permissions")

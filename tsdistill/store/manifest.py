@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tsdistill.store.files import opened, read_whole, refuse_long, size_of
-from tsdistill.store.formats import parse_json, to_json
+from tsdistill.store.contents import Contents
+from tsdistill.store.files import refuse_long
+from tsdistill.store.formats import to_json
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -56,11 +57,11 @@ def seal(folder: Path) -> None:
     (folder / MANIFEST).write_text(to_json({"schema": SCHEMA, "files": files}), encoding="utf-8")
 
 
-def hold(folder: Path, wanted: Collection[str] = ()) -> Held:
-    """Check every file of a folder against its manifest.
+def hold(stored: Contents, wanted: Collection[str] = ()) -> Held:
+    """Check every file of a stored thing against its manifest.
 
     Args:
-        folder: an artefact's folder.
+        stored: what is checked.
         wanted: names of the files whose bytes are returned. These are the bytes that were hashed, so nothing
             can change between the check and their use.
 
@@ -69,10 +70,10 @@ def hold(folder: Path, wanted: Collection[str] = ()) -> Held:
         OSError: a file can't be read.
     """
     try:
-        entries = _entries(parse_json(read_whole(folder / MANIFEST), MANIFEST))
+        entries = _entries(stored.json(MANIFEST))
     except FileNotFoundError:
         raise ValueError(f"{MANIFEST} is missing") from None
-    here = {path.name for path in folder.iterdir()}
+    here = stored.names()
     unlisted = sorted((here & FILES) - entries.keys() - {MANIFEST})
     if unlisted:
         raise ValueError(f"{unlisted[0]} is not in {MANIFEST}")
@@ -81,8 +82,8 @@ def hold(folder: Path, wanted: Collection[str] = ()) -> Held:
         raise ValueError(f"{lacking[0]} is missing")
     found = {}
     for name, (size, digest) in entries.items():
-        with opened(folder / name) as file:
-            if size_of(file) != size:
+        with stored.opened(name) as (file, length):
+            if length != size:
                 raise ValueError(f"{name} has changed since it was written")
             if name in wanted:
                 if not name.endswith(".safetensors"):
@@ -90,10 +91,31 @@ def hold(folder: Path, wanted: Collection[str] = ()) -> Held:
                 found[name] = file.read(size + 1)
                 seen = hashlib.sha256(found[name]).hexdigest()
             else:
-                seen = hashlib.file_digest(file, "sha256").hexdigest()
+                seen = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if seen != digest:
             raise ValueError(f"{name} has changed since it was written")
     return Held(found, frozenset(entries))
+
+
+def problem_with(stored: Contents) -> str | None:
+    """What is wrong with an artefact; None if it is whole."""
+    try:
+        hold(stored)
+    except BROKEN as problem:
+        return " ".join(str(problem).split())
+    except OSError as error:
+        return f"it can't be read: {error.strerror or error}"
+    return None
+
+
+def digests_of(stored: Contents) -> dict[str, str]:
+    """The hash of each file by its name, as the manifest of a stored thing has it.
+
+    Raises:
+        one of ``BROKEN``: the manifest is missing or malformed.
+        OSError: it can't be read.
+    """
+    return {name: digest for name, (_, digest) in _entries(stored.json(MANIFEST)).items()}
 
 
 def _entries(manifest: Mapping[str, object]) -> dict[str, tuple[int, str]]:

@@ -1,6 +1,7 @@
 """Run records: one folder per student, one file per failure. All tables are made from these."""
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.store.artefact import place, read_artefact, safe_name, staged, write_atomically
-from tsdistill.store.files import read_whole
+from tsdistill.store.contents import Contents
 from tsdistill.store.formats import (
-    load_tensors,
     metrics,
     parse_json,
-    read_json,
     save_tensors,
     sealed,
     to_json,
 )
+from tsdistill.store.lookup import names_in
 from tsdistill.store.shape import check_result
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """Schema of a record; records of an older version are left out of every listing."""
+TERMS = "terms.safetensors"
+"""The one file that not every record has."""
 CURVE_COLUMNS = ("stage", "epoch", "name", "value")
 METRIC_BLOCKS = (
     "validation",
@@ -75,6 +77,11 @@ class RunRecord:
 def run_folder(out: Path, dataset: str, run_id: str) -> Path:
     """Where a run's record lies."""
     return place(out, "runs", dataset, run_id)
+
+
+def run_names(out: Path, dataset: str) -> list[str]:
+    """Ids of the runs that are stored of a dataset, whole or not, sorted."""
+    return names_in(run_folder(out, dataset, "any").parent)
 
 
 def write_run(
@@ -131,7 +138,7 @@ def write_run(
         (new / "environment.json").write_text(to_json(environment), encoding="utf-8")
         (new / "facts.json").write_text(to_json(facts), encoding="utf-8")
         if terms:
-            save_tensors(new / "terms.safetensors", terms)
+            save_tensors(new / TERMS, terms)
     with suppress(OSError):  # iter_failures leaves out what has succeeded since anyway
         failure_path(out, dataset, run_id).unlink()
     return folder
@@ -158,8 +165,7 @@ def rewrite_run(out: Path, record: RunRecord) -> None:
 
 def find_run(out: Path, dataset: str, prefix: str) -> RunRecord | None:
     """Read the first intact record whose id starts with a prefix; None if there is none."""
-    folder = place(out, "runs", dataset, "any").parent
-    names = sorted(path.name for path in folder.glob(f"{prefix}*") if "." not in path.name)
+    names = [name for name in run_names(out, dataset) if name.startswith(prefix)]
     return next((found for name in names if (found := read_run(out, dataset, name)) is not None), None)
 
 
@@ -170,27 +176,25 @@ def _write_curve(path: Path, curve: Iterable[Mapping[str, Any]]) -> None:
         writer.writerows(curve)
 
 
-def _read_curve(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in csv.DictReader(file)
-        ]
+def _parse_curve(text: str) -> list[dict[str, Any]]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    return [{**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in rows]
 
 
 def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
     """Read a run's record; None if there is none, or if it was damaged and has been set aside."""
 
-    def parse(folder: Path) -> RunRecord:
+    def parse(stored: Contents) -> RunRecord:
         return RunRecord(
-            result=with_nan(parse_result(read_whole(folder / "result.json"), folder)),
-            config_yaml=(folder / "config.yaml").read_text(encoding="utf-8"),
-            curve=_read_curve(folder / "curve.csv"),
-            logits=load_tensors(folder / "logits.safetensors"),
-            weights=load_tensors(folder / "weights.safetensors"),
-            timing=read_json(folder / "timing.json"),
-            environment=read_json(folder / "environment.json"),
-            facts=read_json(folder / "facts.json"),
-            terms=load_tensors(terms) if (terms := folder / "terms.safetensors").exists() else {},
+            result=with_nan(parse_result(stored.read("result.json"), stored.path)),
+            config_yaml=stored.text("config.yaml"),
+            curve=_parse_curve(stored.text("curve.csv")),
+            logits=stored.tensors("logits.safetensors"),
+            weights=stored.tensors("weights.safetensors"),
+            timing=stored.json("timing.json"),
+            environment=stored.json("environment.json"),
+            facts=stored.json("facts.json"),
+            terms=stored.tensors(TERMS) if TERMS in stored.names() else {},
         )
 
     return read_artefact(run_folder(out, dataset, run_id), parse)

@@ -8,12 +8,11 @@ from typing import Any, Literal
 from torch import Tensor
 
 from tsdistill.store.artefact import place, read_artefact, staged
+from tsdistill.store.contents import Contents, Folder
 from tsdistill.store.environment import environment
 from tsdistill.store.formats import (
     from_yaml,
-    load_tensors,
     metrics,
-    read_json,
     save_tensors,
     to_json,
     to_yaml,
@@ -122,15 +121,15 @@ def write_teacher(out: Path, dataset: str, teacher: TeacherArtefact) -> Path:
 def read_teacher(out: Path, dataset: str, key: str) -> TeacherArtefact | None:
     """Read a teacher; None if there is none, or if it was damaged and has been set aside."""
 
-    def parse(folder: Path) -> TeacherArtefact:
-        blocks = read_json(folder / "metrics.json")
+    def parse(stored: Contents) -> TeacherArtefact:
+        blocks = stored.json("metrics.json")
         return TeacherArtefact(
             key=key,
-            config=from_yaml((folder / "config.yaml").read_text(encoding="utf-8")),
-            weights=load_tensors(folder / "weights.safetensors"),
-            logits=load_tensors(folder / "logits.safetensors"),
+            config=from_yaml(stored.text("config.yaml")),
+            weights=stored.tensors("weights.safetensors"),
+            logits=stored.tensors("logits.safetensors"),
             metrics={**blocks, "validation": metrics(blocks["validation"]), "test": metrics(blocks["test"])},
-            environment=read_json(folder / "environment.json"),
+            environment=stored.json("environment.json"),
         )
 
     return read_artefact(teacher_folder(out, dataset, key), parse)
@@ -148,7 +147,7 @@ def reseeded_teachers(out: Path, dataset: str, key: str) -> list[str]:
 
 def _seedless(folder: Path) -> dict[str, Any] | None:
     try:
-        config = from_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = from_yaml(Folder(folder).text("config.yaml"))
     except (OSError, ValueError):
         return None
     return {name: value for name, value in config.items() if name != "seed"}
@@ -170,9 +169,9 @@ def write_pool(out: Path, dataset: str, pool: PoolArtefact) -> Path:
 def read_pool(out: Path, dataset: str, key: str) -> PoolArtefact | None:
     """Read a pool; None if there is none, or if it was damaged and has been set aside."""
 
-    def parse(folder: Path) -> PoolArtefact:
-        facts = read_json(folder / "facts.json")
-        tensors = load_tensors(folder / "pool.safetensors")
+    def parse(stored: Contents) -> PoolArtefact:
+        facts = stored.json("facts.json")
+        tensors = stored.tensors("pool.safetensors")
         return PoolArtefact(
             key=key,
             teacher=facts["teacher"],
@@ -199,8 +198,7 @@ def write_map(out: Path, dataset: str, saliency: MapArtefact) -> Path:
 def read_map(out: Path, dataset: str, key: str) -> MapArtefact | None:
     """Read saliency maps; None if there are none, or if they were damaged and have been set aside."""
 
-    def parse(folder: Path) -> MapArtefact:
-        teacher = read_json(folder / "facts.json")["teacher"]
-        return MapArtefact(key, teacher, load_tensors(folder / "maps.safetensors"))
+    def parse(stored: Contents) -> MapArtefact:
+        return MapArtefact(key, stored.json("facts.json")["teacher"], stored.tensors("maps.safetensors"))
 
     return read_artefact(map_folder(out, dataset, key), parse)

@@ -1,0 +1,140 @@
+"""The files of one stored thing: all that is read of a record or a teacher is read through here."""
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from tsdistill.store.files import opened, refuse_long, size_of
+from tsdistill.store.formats import load_tensors, parse_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Opened(NamedTuple):
+    """A file that is open for reading, and its bytes in number."""
+
+    file: BinaryIO
+    size: int
+
+
+@dataclass(frozen=True)
+class Contents(ABC):
+    """What one stored thing holds.
+
+    Attributes:
+        path: its folder, ``<out>/<kind>/<dataset>/<key>``, whether or not its files lie in it.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its dataset's folder and its key."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def place(self) -> Path:
+        """The folder or file that its files lie in."""
+        return self.path
+
+    @abstractmethod
+    def names(self) -> set[str]:
+        """Names of all that it holds."""
+
+    @abstractmethod
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Opened]:
+        """Open one of its files.
+
+        Raises:
+            ValueError: it is no plain file.
+            OSError: it can't be read.
+        """
+
+    @abstractmethod
+    def tensors(self, name: str) -> "dict[str, Tensor]":
+        """Named tensors of a safetensors file; raises ValueError if it is none."""
+
+    @abstractmethod
+    def identity(self) -> tuple[int, int] | None:
+        """Tells what is there from what may later lie in its place; None if it is gone."""
+
+    @abstractmethod
+    def stamp(self) -> tuple[str, float]:
+        """A text that changes if its files do, and the seconds since the last change.
+
+        Raises:
+            OSError: it can't be read.
+        """
+
+    def size(self, name: str) -> int:
+        """Bytes of one of its files; raises as ``opened``."""
+        with self.opened(name) as (_, size):
+            return size
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a text file of a bounded size; raises as ``opened``, or ValueError if too long."""
+        with self.opened(name) as (file, size):
+            refuse_long(size, name)
+            return file.read(size)
+
+    def text(self, name: str) -> str:
+        """A text file; raises as ``read``."""
+        return self.read(name).decode()
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A JSON object; raises as ``read``, or ValueError if it is malformed."""
+        return parse_json(self.read(name), name)
+
+
+class Folder(Contents):
+    """A stored thing whose files lie in its folder."""
+
+    def names(self) -> set[str]:
+        """See :class:`Contents`."""
+        return {path.name for path in self.path.iterdir()}
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Opened]:
+        """See :class:`Contents`."""
+        with opened(self.path / name) as file:
+            yield Opened(file, size_of(file))
+
+    def tensors(self, name: str) -> "dict[str, Tensor]":
+        """See :class:`Contents`."""
+        return load_tensors(self.path / name)
+
+    def identity(self) -> tuple[int, int] | None:
+        """See :class:`Contents`."""
+        return identity_of(self.path)
+
+    def stamp(self) -> tuple[str, float]:
+        """See :class:`Contents`."""
+        return stamp_of({path.name: path for path in self.path.iterdir()})
+
+
+def stamp_of(files: dict[str, Path], about: str = "") -> tuple[str, float]:
+    """Files by inode, size and times, hashed with what is said about them; seconds since the last changed.
+
+    Raises:
+        OSError: a file can't be read.
+    """
+    stats = sorted((name, path.stat()) for name, path in files.items())
+    facts = [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
+    latest = max((s.st_ctime for _, s in stats), default=0.0)
+    return hashlib.sha256(f"{about}{facts!r}".encode()).hexdigest(), time.time() - latest
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Tell one file or folder of this name from a later one; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
