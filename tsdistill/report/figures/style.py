@@ -6,6 +6,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
+from tsdistill.report.names import broken
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -56,16 +58,7 @@ def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
 
 def wrapped(name: str, width: int = 22) -> str:
     """Break a name into lines at its own joints, so that long ones fit."""
-    lines, line = [], ""
-    for piece in _pieces(name):
-        if line and len(line) + len(piece) > width:
-            lines.append(line)
-            line = ""
-        while len(piece) > width:
-            lines.append(piece[:width])
-            piece = piece[width:]
-        line += piece
-    return literal("\n".join([*lines, line]).strip())
+    return literal("\n".join(broken(name, width)))
 
 
 def heading(text: str, width: int = 105) -> str:
@@ -96,13 +89,3 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
         paths.append(folder / f"{name}.{kind}")
         figure.savefig(paths[-1], dpi=160, bbox_inches=box, metadata=undated[kind])
     return paths
-
-
-def _pieces(name: str) -> Iterator[str]:
-    piece = ""
-    for sign in name:
-        piece += sign
-        if sign in " _-,=./":
-            yield piece
-            piece = ""
-    yield piece
