@@ -77,7 +77,7 @@ def write_report(
             and no ``to``, or a record of the report made again that is gone or has changed.
     """
     from tsdistill.report.assemble import assemble
-    from tsdistill.report.figures.draw import draw_all
+    from tsdistill.report.figures.draw import draw_all, not_drawn
     from tsdistill.report.html import to_html
     from tsdistill.report.made import FILE, made_from, read_made
     from tsdistill.report.options import Options
@@ -92,12 +92,13 @@ def write_report(
     report = assemble(outs, options, earlier.digests if earlier else None)
     full = outs[0] / ("report" if options.select == "validation" else "report_test")
     folder = to or (full / folder_name(report.filters) if report.filters else full)
-    kept = not options.figures and (folder / FIGURES).is_dir()
+    kept = not options.kinds and (folder / FIGURES).is_dir()
     with _written_whole(folder, keep_figures=kept) as new:
         notes = [*_write_frames(new, report), *([KEPT_FIGURES] if kept else [])]
         _write_texts(new, report)
         (new / FILE).write_text(made_from(outs, options, report.runs), encoding="utf-8")
-        drawn = draw_all(report, new / FIGURES) if options.figures else []
+        drawn = draw_all(report, new / FIGURES)
+        notes += not_drawn(report, drawn)
         (new / "report.html").write_text(
             to_html(report, drawn, KEPT_FIGURES if kept else ""), encoding="utf-8"
         )
