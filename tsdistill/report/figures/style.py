@@ -158,7 +158,9 @@ def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
     axes.set(**{f"{which}scale": "log"})
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,)))
-    axis.set_major_formatter(EngFormatter(sep="") if which == "x" else StrMethodFormatter("{x:g}"))
+    axis.set_major_formatter(
+        EngFormatter(sep="") if which == "x" and low >= 1 else StrMethodFormatter("{x:g}")
+    )
     axis.set_minor_locator(NullLocator())
 
 
