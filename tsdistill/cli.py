@@ -169,7 +169,7 @@ TEXTS = (
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
 
-LISTS = ("metric", "order", "columns", "vary")
+LISTS = ("metric", "order", "columns", "vary", "figures")
 """Settings of commands that read: lists, which may be written without brackets."""
 
 
@@ -209,7 +209,7 @@ def _restriction(word: str) -> str:
     ``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice.
     """
     name, equals, value = word.partition("=")
-    if not equals or value == "null":
+    if not equals or value in ("null", "true", "false"):
         return word
     if name == "from":  # no name that a schema's field may have
         return f"sources={value}"

@@ -15,8 +15,8 @@ from rich.console import Console
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
 from tsdistill.report.frame import as_csv
+from tsdistill.report.latex import to_latex
 from tsdistill.report.options import Options
-from tsdistill.report.render import to_latex
 from tsdistill.report.tables import MARKS, Cell, Table
 from tsdistill.report.write import folder_name
 from tsdistill.store.manifest import seal
@@ -101,7 +101,7 @@ def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
     markdown = (folder / "report.md").read_text()
     assert "a\\|b\\_&lt;i&gt;&amp;$%" in markdown
     assert "**0.820** ± 0.010" in markdown
-    latex = (folder / "tables.tex").read_text()
+    latex = (folder / "tables" / "average_precision-fcn-lstm_8.tex").read_text()
     assert r"a$|$b\_$<$i$>$\&\$\%" in latex
     assert r"\textbf{0.820}" in latex
     assert r"\underline{0.520}" in latex
@@ -410,9 +410,7 @@ def test_latex_has_minus_signs_powers_and_shrinks_to_the_column():
     table = Table("k", "t", ("a", "b", "c"), [[Cell(text="x"), Cell(mean=-0.5, std=0.1), Cell(mean=-2.5e7)]])
     text = to_latex(table)
     assert r"$-$0.500\,{\scriptsize$\pm$\,0.100} & $-$2.50$\times10^{7}$" in text
-    assert (
-        r"\small" in text and r"\resizebox{\ifdim\width>\columnwidth\columnwidth\else\width\fi}{!}{%" in text
-    )
+    assert r"\resizebox{\ifdim\width>\columnwidth\columnwidth\else\width\fi}{!}{%" in text
     assert text.count("{") == text.count("}")
 
 

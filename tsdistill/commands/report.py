@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from tsdistill.errors import TsdistillError
+
 
 def run(composed: Any) -> None:
     """Write the report of the stored runs that the settings name."""
@@ -27,10 +29,26 @@ def run(composed: Any) -> None:
         columns=tuple(conf.columns or ()),
         vary=tuple(conf.vary),
         decimals=conf.decimals,
-        figures=conf.figures,
+        figures=_kinds(conf.figures),
+        style=conf.style.value,
     )
     to, again = (None if name is None else Path(name).expanduser() for name in (conf.to, conf.again))
     write_report(folders(conf.out), options, console, to=to, again=again)
+
+
+def _kinds(figures: Any) -> bool | tuple[str, ...]:
+    """True, false, or the kinds that are drawn.
+
+    Raises:
+        TsdistillError: it is something else.
+    """
+    if isinstance(figures, bool):
+        return figures
+    if isinstance(figures, list) and figures and all(isinstance(kind, str) for kind in figures):
+        return tuple(figures)
+    raise TsdistillError(
+        f"figures={figures}: write true, false, or kinds of figures such as curves,confusion"
+    )
 
 
 def folders(out: str) -> list[Path]:

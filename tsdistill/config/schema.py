@@ -93,6 +93,14 @@ class Tune(Enum):
     never = "never"
 
 
+class FigureStyle(Enum):
+    """What figures are drawn for: the width of a page, a column of a two-column paper, slides."""
+
+    text = "text"
+    column = "column"
+    slides = "slides"
+
+
 class MetricGroup(Enum):
     """What ``tsdistill evaluate`` adds; ``substitution`` includes noise."""
 
@@ -335,6 +343,7 @@ class ReportConf(BaseConf):
     tables and figures of its own, and the first decides among trials; ``columns`` are those of the summary
     (null: the driving metrics and the usual six). ``labels`` has what is shown instead of a stored name.
     ``vary`` names one or two settings of which every value has a row and a point in a figure.
+    ``figures`` is true, false, or the kinds that are drawn, ``all`` for every kind.
     ``again`` is the folder of a report that is made again from the same records and settings.
     """
 
@@ -349,7 +358,8 @@ class ReportConf(BaseConf):
     columns: list[str] | None = None
     vary: list[str] = field(default_factory=list)
     decimals: int = 3
-    figures: bool = True
+    figures: Any = True
+    style: FigureStyle = FigureStyle.text
     to: str | None = None
     again: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)

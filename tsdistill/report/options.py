@@ -7,6 +7,11 @@ from tsdistill.report.metrics import PRIMARY
 from tsdistill.report.selection import Select
 from tsdistill.report.settings import Tune
 
+USUAL = ("ranks", "matrix", "scatter", "noise", "curves", "reliability", "sweep", "size")
+"""Kinds of figures that are drawn unless some are named."""
+FIGURES = (*USUAL, "confusion", "bytes", "latency")
+"""All kinds of figures."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -28,8 +33,10 @@ class Options:
             are drawn; nothing is selected among them.
         columns: metrics of the summary; by default those of ``metrics`` and the usual six.
         decimals: of metrics in tables.
-        figures: whether to draw; the page is written either way. Without, figures of an earlier report in
-            the folder stay, and a note says so; with, they are replaced.
+        figures: whether to draw, or the kinds of ``FIGURES`` that are drawn; the page is written either way.
+            Without, figures of an earlier report in the folder stay, and a note says so; with, they are
+            replaced. A kind that is named is drawn for every data set.
+        style: what figures are drawn for: ``"text"``, ``"column"`` or ``"slides"``.
     """
 
     select: Select = "validation"
@@ -43,4 +50,17 @@ class Options:
     columns: Sequence[str] = ()
     vary: Sequence[str] = ()
     decimals: int = 3
-    figures: bool = True
+    figures: bool | Sequence[str] = True
+    style: str = "text"
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds of figures that are drawn."""
+        if isinstance(self.figures, bool):
+            return USUAL if self.figures else ()
+        return FIGURES if "all" in self.figures else self.figures
+
+    @property
+    def named_figures(self) -> Sequence[str]:
+        """The kinds that were asked for by name."""
+        return () if isinstance(self.figures, bool) else self.kinds

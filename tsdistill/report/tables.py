@@ -273,7 +273,10 @@ def pairs_tables(means: "pd.DataFrame", sets: int, view: View) -> list[Table]:
 
 
 def statistics_table(found: Statistics, pair: tuple[str, str], label: str, view: View) -> Table:
-    """Every method against the reference over data sets: rank, wins, tests, effect sizes."""
+    """Every method against the reference over data sets: rank, wins, tests, effect sizes.
+
+    As in the multi-comparison matrix, wins are those of the method that the row names.
+    """
     against = {each.other: each for each in found.against_reference}
     body = [
         _statistics_line(name, rank, found.means[name], against.get(name), view)
@@ -282,8 +285,8 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str, view:
     smallest = min((each.p_smallest for each in found.against_reference), default=1.0)
     notes = [
         _sets_used(found, view),
-        f"Wins, ties, losses, difference and effect compare {view.row(found.reference)} with the method in "
-        "the row.",
+        f"Wins, ties, losses, difference and effect are those of each method against "
+        f"{view.row(found.reference)}.",
         "Two-sided Wilcoxon signed-rank test on means over seeds; Holm's correction over "
         f"{plural(len(against), 'comparison')}. With {plural(len(found.datasets), 'data set')}, the smallest "
         f"attainable p is {smallest:.2g}, and {smallest_adjusted(found.against_reference):.2g} after Holm.",
@@ -339,9 +342,9 @@ def _statistics_line(name: str, rank: float, mean: float, each: Comparison | Non
     significant = ("significant",) if each.p_holm < ALPHA else ()
     return [
         *head,
-        *[Cell(mean=value, digits=0) for value in (each.wins, each.ties, each.losses)],
-        Cell(mean=each.difference, digits=view.decimals),
-        Cell(mean=each.effect, digits=2),
+        *[Cell(mean=value, digits=0) for value in (each.losses, each.ties, each.wins)],
+        Cell(mean=-each.difference, digits=view.decimals),
+        Cell(mean=-each.effect, digits=2),
         Cell(mean=each.p, digits=4),
         Cell(mean=each.p_holm, digits=4, marks=significant),
     ]
