@@ -199,19 +199,22 @@ def test_verify_checks_all_changes_nothing_and_says_what_to_run_again(
     assert "4 stored things checked, 0 damaged" in told(capsys, f"out={out}", "verify=true")
     path = out / "runs" / "GunPoint" / "ab12" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    teacher = out / "teachers" / "GunPoint" / "t"
-    teacher.mkdir(parents=True)
+    for kind, key in (("pools", "p"), ("teachers", "t")):
+        (out / kind / "GunPoint" / key).mkdir(parents=True)
     before = sorted(str(each) for each in out.rglob("*") if each.name != index.NAME)
     capsys.readouterr()
     assert cli.run("runs", (f"out={out}", "verify=true")) == 1
     captured = capsys.readouterr()
-    assert captured.err == "5 stored things checked, 2 damaged; nothing was changed\n"
+    assert captured.err == "6 stored things checked, 3 damaged; nothing was changed\n"
     lines = captured.out.splitlines()
     assert lines[0] == "runs/GunPoint/ab12: weights.safetensors has changed since it was written"
     assert lines[1].startswith("  run again: tsdistill distill dataset.name=GunPoint method=tsd teacher=fcn")
     assert "method.lam=0.1" in lines[1] and "training.epochs" not in lines[1]
+    assert lines[1].endswith(f"'out={out}'")
     assert lines[2:] == [
-        "teachers/GunPoint/t: manifest.json is missing",
+        "pools/GunPoint/p: manifest.json is missing",
         "  it is made again when a run needs it",
+        "teachers/GunPoint/t: manifest.json is missing",
+        f"  run again: tsdistill train-teacher dataset.name=GunPoint teacher=fcn 'out={out}'",
     ]
     assert sorted(str(each) for each in out.rglob("*") if each.name != index.NAME) == before

@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from tsdistill.store.artefact import discard, read_artefact, staged
-from tsdistill.store.formats import load_tensors, read_json, save_tensors, to_json
+from tsdistill.store.contents import Contents
+from tsdistill.store.formats import save_tensors, to_json
 from tsdistill.store.temporary import sweep
 
 SCHEMA = 1
@@ -60,11 +61,11 @@ def read_checkpoint(folder: Path, accept: Callable[[Mapping[str, Any]], None]) -
         What was written; None if there is none, or if it was damaged or not accepted and has been set aside.
     """
 
-    def parse(folder: Path) -> dict[str, Any]:
-        stored = read_json(folder / STATE)
-        if stored.get("schema") != SCHEMA:
-            raise ValueError(f"{STATE} has schema {stored.get('schema')!r}, not {SCHEMA}")
-        state: dict[str, Any] = _unpacked(stored["state"], load_tensors(folder / TENSORS))
+    def parse(stored: Contents) -> dict[str, Any]:
+        found = stored.json(STATE)
+        if found.get("schema") != SCHEMA:
+            raise ValueError(f"{STATE} has schema {found.get('schema')!r}, not {SCHEMA}")
+        state: dict[str, Any] = _unpacked(found["state"], stored.tensors(TENSORS))
         accept(state)
         return state
 
