@@ -7,18 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import tsdistill
 from tsdistill import cli
+from tsdistill.config.resolve import conf_folder
 from tsdistill.errors import TsdistillError
 from tsdistill.store import index
 from tsdistill.store.records import read_run, rewrite_run, write_failure, write_run
+
+EPOCHS = OmegaConf.load(conf_folder() / "training" / "default.yaml").epochs
 
 
 def add(out: Path, run_id: str, method: str, seed: int, accuracy: float, **changes: object) -> None:
     identity = {"dataset": "GunPoint", "method": method, "teacher": "fcn", "student": "lstm_8", "seed": seed}
     block = {"average_precision": accuracy, "accuracy": accuracy, "agreement": 0.5}
-    settings = {"method.lam": seed / 10, "saliency.window": 10, "training.epochs": 300}
+    settings = {"method.lam": seed / 10, "saliency.window": 10, "training.epochs": EPOCHS}
     result = {"id": run_id, **identity, "trial": 0, "settings": settings, "grid_keys": [], "flags": []}
     result |= {"validation": None, "test": block, "teacher_id": "t", "teacher_test": block}
     result |= {"teacher_validation": None, "cost": {"parameters": 370}, "training": {"epochs": 2}}
@@ -117,7 +121,7 @@ def test_results_come_as_one_frame(out: Path) -> None:
     frame = tsdistill.load_results(out).set_index("id")
     assert len(frame) == 4 and frame.loc["ab34", "test.accuracy"] == 0.25
     assert frame.loc["ab12", "environment.torch"] == "2.1" and frame.loc["ab12", "method.lam"] == 0.1
-    assert frame.loc["ab12", "trained.epochs"] == 2 and frame.loc["ab12", "training.epochs"] == 300
+    assert frame.loc["ab12", "trained.epochs"] == 2 and frame.loc["ab12", "training.epochs"] == EPOCHS
     assert "validation" not in frame and frame.loc["ff", "flags"] == [] and frame.loc["ab12", "error"] == ""
     assert frame.loc["ff", "status"] == "failed" and frame.loc["ff", "error"] == "boom"
     with pytest.raises(TsdistillError, match="no run records under"):
