@@ -4,17 +4,25 @@
 """
 
 import json
+import math
 import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
 from tsdistill.cli import run
+from tsdistill.config.groups import config_folders
 from tsdistill.config.resolve import conf_folder
+from tsdistill.config.schema import register
 from tsdistill.runs.checkpoints import Checkpoints
+from tsdistill.runs.signals import Stopped, heeded
+from tsdistill.runs.story import distill, train_teacher
 from tsdistill.saliency import pools
 from tsdistill.store.checkpoints import STATE, TENSORS
 
@@ -24,6 +32,7 @@ TINY = (
     *("teacher=fcn_8", "teacher.training.epochs=1", "saliency.window=5", "saliency.perturbations=4"),
 )
 STUDENT = (*TINY, "student=lstm_8", "training.epochs=3", "training.batch_size=8")
+KD = ("distill", *STUDENT, "method=kd")
 METHODS = sorted(path.stem for path in (conf_folder() / "method").glob("*.yaml"))
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -54,7 +63,26 @@ def at_offer(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> Non
     monkeypatch.setattr(Checkpoints, "offer", spy)
 
 
-def until_done(monkeypatch: pytest.MonkeyPatch, every: int, *words: str) -> int:
+@cache
+def composed(words: tuple[str, ...]) -> DictConfig:
+    """The settings of a command, which Hydra takes longer to compose than a short run to train."""
+    register(config_folders(()))
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return compose(words[0], overrides=list(words[1:]))
+
+
+def status_of(words: tuple[str, ...], out: Path) -> int:
+    """Do what a command does, and say with which status it would end."""
+    task = distill if words[0] == "distill" else train_teacher
+    try:
+        with heeded():
+            task(OmegaConf.merge(composed(words), {"out": str(out)}))
+    except Stopped as stopped:
+        return stopped.status
+    return 0
+
+
+def until_done(monkeypatch: pytest.MonkeyPatch, every: int, words: tuple[str, ...], out: Path) -> int:
     """Repeat a command, SIGTERM coming at every so manieth step, until it ends by itself.
 
     Returns:
@@ -63,7 +91,7 @@ def until_done(monkeypatch: pytest.MonkeyPatch, every: int, *words: str) -> int:
     broken = 0
     with monkeypatch.context() as patch:
         at_offer(patch, lambda offer: signal.raise_signal(signal.SIGTERM) if offer % every == 0 else None)
-        while (status := run(words[0], words[1:])) != 0:
+        while (status := status_of(words, out)) != 0:
             assert status == 143
             broken += 1
     return broken
@@ -86,8 +114,8 @@ def check_broken_is_unbroken(
     for out in (one, two):
         if seed is not None:
             shutil.copytree(seed, out)
-    assert run(words[0], (*words[1:], f"out={one}")) == 0
-    broken = until_done(monkeypatch, every, *words, f"out={two}")
+    assert status_of(words, one) == 0
+    broken = until_done(monkeypatch, every, words, two)
     assert broken > 0
     unbroken, resumed = stored(one), stored(two)
     assert unbroken.keys() == resumed.keys()
@@ -100,9 +128,7 @@ def check_broken_is_unbroken(
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The teacher of ``TINY`` and its pool."""
     out = tmp_path_factory.mktemp("taught")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", [])
-        assert run("train-teacher", (*TINY, f"out={out}")) == 0
+    assert status_of(("train-teacher", *TINY), out) == 0
     return out
 
 
@@ -110,7 +136,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("every", "words"),
     [
         (4, ("method=tsd_kd",)),
-        (5, ("method=fitnets",)),  # breaks in both stages
+        (4, ("method=fitnets", "method.hint_epochs=3")),  # breaks in both stages
         (4, ("method=none", "student=fcn_8", "training.monitor=ce")),  # batch normalisation, validation
         (3, ("method=tsd", "student.model.layers=2", "student.model.dropout=0.5", "saliency.mode=online")),
     ],
@@ -150,20 +176,21 @@ def test_a_teacher_and_its_pool_end_in_the_same_bits(tmp_path, monkeypatch, caps
 
 
 def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(taught, tmp_path, monkeypatch, capfd):
-    words = (*STUDENT, "method=tsd_kd", "hardware.checkpoint_seconds=1e-9")
+    words = ("distill", *STUDENT, "method=tsd_kd", "hardware.checkpoint_seconds=1e-9")
+    monkeypatch.setattr("tsdistill.runs.checkpoints.LARGEST_SHARE", math.inf)
     unbroken = shutil.copytree(taught, tmp_path / "one")
-    assert run("distill", (*words, f"out={unbroken}")) == 0
+    assert status_of(words, unbroken) == 0
     out = shutil.copytree(taught, tmp_path / "two")
     child = os.fork()
     if child == 0:
         at_offer(monkeypatch, lambda n: os.kill(os.getpid(), signal.SIGKILL) if n == 5 else None)
-        run("distill", (*words, f"out={out}"))
+        status_of(words, out)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     (folder,) = checkpoints(out)
     before = json.loads((folder / STATE).read_text())["state"]["seconds"]
     capfd.readouterr()
-    assert run("distill", (*words, f"out={out}")) == 0
+    assert status_of(words, out) == 0
     assert "UnitTest tsd_kd lstm_8 seed 0: resumed at epoch 2 of 3" in capfd.readouterr().out
     assert stored(out) == stored(unbroken) and checkpoints(out) == []
     (timing,) = (out / "runs").rglob("timing.json")
@@ -176,7 +203,7 @@ def broken(taught, tmp_path, monkeypatch) -> Path:
     out = shutil.copytree(taught, tmp_path / "out")
     with monkeypatch.context() as patch:
         at_offer(patch, lambda n: signal.raise_signal(signal.SIGTERM) if n == 3 else None)
-        assert run("distill", (*STUDENT, "method=kd", f"out={out}")) == 143
+        assert status_of(KD, out) == 143
     return out
 
 
@@ -198,7 +225,7 @@ def cut(path: Path) -> None:
 def test_a_damaged_checkpoint_is_set_aside_in_one_line(name, damage, broken, caplog, capsys):
     (folder,) = checkpoints(broken)
     damage(folder / name)
-    assert run("distill", (*STUDENT, "method=kd", f"out={broken}")) == 0
+    assert status_of(KD, broken) == 0
     assert [record.getMessage() for record in caplog.records] == [
         f"{folder} is damaged ({name} has changed since it was written); set aside as {folder.name}.broken-1"
     ]
@@ -210,12 +237,12 @@ def test_the_checkpoint_of_another_run_is_refused(broken, caplog, capsys, monkey
     (folder,) = checkpoints(broken)
     with monkeypatch.context() as patch:
         at_offer(patch, lambda n: signal.raise_signal(signal.SIGINT) if n == 1 else None)
-        assert run("distill", (*STUDENT, "method=kd", "seed=1", f"out={broken}")) == 130
+        assert status_of((*KD, "seed=1"), broken) == 130
     (other,) = (path for path in checkpoints(broken) if path != folder)
     shutil.rmtree(other)
     shutil.copytree(folder, other)
     capsys.readouterr()
-    assert run("distill", (*STUDENT, "method=kd", "seed=1", f"out={broken}")) == 0
+    assert status_of((*KD, "seed=1"), broken) == 0
     assert "it is of another run: its settings has another seed" in caplog.text
     assert "resumed" not in capsys.readouterr().out
     assert folder.is_dir()
@@ -234,16 +261,16 @@ def test_a_checkpoint_of_other_code_or_another_machine_is_refused(tmp_path, capl
 
 
 def test_the_interval_is_no_part_of_a_run_and_0_writes_nothing(broken, capsys):
-    words = (*STUDENT, "method=kd", f"out={broken}")
-    assert run("distill", words) == 0
-    assert run("distill", (*words, "hardware.checkpoint_seconds=0")) == 0
+    assert status_of(KD, broken) == 0
+    assert status_of((*KD, "hardware.checkpoint_seconds=0"), broken) == 0
     assert "already there" in capsys.readouterr().out
-    assert run("distill", (*words, "hardware.checkpoint_seconds=-1", "seed=2")) == 2
+    words = (*KD[1:], f"out={broken}", "hardware.checkpoint_seconds=-1", "seed=2")
+    assert run("distill", words) == 2
     assert "hardware.checkpoint_seconds=-1 should be 0 or more" in capsys.readouterr().err
 
 
 def test_without_an_interval_a_signal_ends_the_run_all_the_same(taught, tmp_path, monkeypatch):
     out = shutil.copytree(taught, tmp_path / "out")
     at_offer(monkeypatch, lambda n: signal.raise_signal(signal.SIGTERM) if n == 2 else None)
-    assert run("distill", (*STUDENT, "method=kd", f"out={out}", "hardware.checkpoint_seconds=0")) == 143
+    assert run("distill", (*KD[1:], f"out={out}", "hardware.checkpoint_seconds=0")) == 143
     assert checkpoints(out) == []
