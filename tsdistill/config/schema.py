@@ -326,6 +326,7 @@ class ReportConf(BaseConf):
     (null: the driving metrics and the usual six). ``labels`` has what is shown instead of a stored name.
     ``vary`` names one or two settings of which every value has a row and a point in a figure.
     ``figures`` is true, false, or the kinds that are drawn, ``all`` for every kind.
+    ``published`` is a CSV file of published numbers, which stand beside ours.
     ``again`` is the folder of a report that is made again from the same records and settings.
     """
 
@@ -339,6 +340,7 @@ class ReportConf(BaseConf):
     order: list[str] = field(default_factory=list)
     columns: list[str] | None = None
     vary: list[str] = field(default_factory=list)
+    published: str | None = None
     decimals: int = 3
     figures: Any = True
     style: FigureStyle = FigureStyle.text

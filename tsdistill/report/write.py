@@ -79,13 +79,14 @@ def write_report(
     from tsdistill.report.assemble import assemble
     from tsdistill.report.figures.draw import draw_all, not_drawn
     from tsdistill.report.html import to_html
-    from tsdistill.report.made import FILE, made_from, read_made
+    from tsdistill.report.made import FILE, check_published_unchanged, made_from, read_made
     from tsdistill.report.options import Options
 
     outs = [outs] if isinstance(outs, Path) else list(outs)
     options = options or Options()
     earlier = read_made(again) if again is not None else None
     if earlier is not None:
+        check_published_unchanged(earlier)
         outs, options, to = earlier.outs, earlier.options, to or again
     if to is None and len(outs) > 1:
         raise TsdistillError("a report of several folders needs one of its own: name it with to=FOLDER")
