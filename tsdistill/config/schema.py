@@ -296,6 +296,7 @@ class RunsConf(BaseConf):
     """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts.
 
     ``all`` shows the settings of a run that are at their defaults too. ``verify`` checks every stored file.
+    ``to`` is a file that the listed runs are written to.
     """
 
     only: OnlyConf = field(default_factory=OnlyConf)
@@ -304,6 +305,7 @@ class RunsConf(BaseConf):
     id: str | None = None
     all: bool = False
     sort: str | None = None
+    to: str | None = None
     format: Format = Format.table
 
 

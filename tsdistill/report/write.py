@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError
-from tsdistill.report.frame import as_csv
+from tsdistill.report.frame import as_csv, of_one_type
 from tsdistill.report.names import file_name
 from tsdistill.store.artefact import cannot_write
 
@@ -178,14 +178,8 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
         (folder / f"{name}.csv").write_text(as_csv(frame), encoding="utf-8")
     if find_spec("pyarrow") is None:
         return ["runs.parquet is left out: install tsdistill[parquet]"]
-    settings = {name: tidy[name].map(_setting_text) for name in tidy.columns if name.startswith("setting.")}
-    tidy.assign(**settings).to_parquet(folder / "runs.parquet", index=False)
+    of_one_type(tidy).to_parquet(folder / "runs.parquet", index=False)
     return []
-
-
-def _setting_text(value: object) -> str | None:
-    """One type a column: a setting may be a number in one run and a word in another."""
-    return None if value is None or value != value else str(value)
 
 
 def _write_texts(folder: Path, report: "Report") -> None:
