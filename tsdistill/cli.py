@@ -163,7 +163,7 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 
 
 TEXTS = (
-    *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again"),
+    *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again", "published"),
     *("name", "collection", "download", "run", "sources", "teacher.path"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""

@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -126,6 +127,46 @@ def test_results_come_as_one_frame(out: Path) -> None:
     assert frame.loc["ff", "status"] == "failed" and frame.loc["ff", "error"] == "boom"
     with pytest.raises(TsdistillError, match="no run records under"):
         tsdistill.load_results(out / "none")
+
+
+def test_curves_are_tidy(out: Path) -> None:
+    curves = tsdistill.load_curves(out, where="method=tsd and seed=1")
+    assert list(curves["id"].unique()) == list(tsdistill.load_results(out, "method=tsd and seed=1")["id"])
+    row = curves.iloc[0]
+    assert tuple(row[["stage", "epoch", "part", "name", "value"]]) == ("train", 2, "train", "loss", 0.25)
+    with pytest.raises(TsdistillError, match="no finished run under"):
+        tsdistill.load_curves(out / "none")
+
+
+def test_logits_are_tidy(out: Path) -> None:
+    logits = tsdistill.load_logits(out, where="id=ab12")
+    assert logits[["part", "model", "series", "label", "class", "logit"]].to_numpy().tolist() == [
+        ["test", "student", 0, -1, at, 0.0] for at in (0, 1)
+    ]
+    assert tsdistill.load_arrays(out, "GunPoint", "ab12")["test"].shape == (1, 2)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_listed_runs_are_written_to_a_file(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    path = tmp_path / f"runs.{ending}"
+    assert f"2 runs written to {path}" in told(capsys, f"out={out}", "method=tsd", f"to={path}")
+    read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[ending](path)
+    frame = tsdistill.load_results(out, "method=tsd").query("status == 'ok'")
+    assert sorted(read["test.accuracy"]) == sorted(frame["test.accuracy"])
+    assert set(read.columns) >= {"id", "saliency.window", "environment.torch"}
+
+
+def test_a_file_that_cannot_be_written_is_refused_in_one_line(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = told(capsys, f"out={out}", f"to={tmp_path}/runs.xlsx", status=2)
+    assert "end it in .csv, .json, .parquet" in said and said.count("\n") == 1
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    said = told(capsys, f"out={out}", f"to={tmp_path}/runs.parquet", status=2)
+    assert "pip install tsdistill[parquet]" in said and said.count("\n") == 1
+    assert not list(tmp_path.glob("runs.*"))
 
 
 def test_failed_runs_are_counted_and_listed_as_the_filter_says(

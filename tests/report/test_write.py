@@ -301,7 +301,7 @@ def test_parquet_holds_one_row_a_run(sweep):
     written = pd.read_parquet(result.folder / "runs.parquet")
     assert len(written) == result.runs + result.failed == 12
     assert written["chosen"].sum() == 11
-    assert set(written["setting.method.lam"]) == {"1.0"}
+    assert set(written["setting.method.lam"]) == {1.0}
 
 
 def test_without_pyarrow_parquet_is_left_out_and_said_so(sweep, monkeypatch):

@@ -28,6 +28,7 @@ def run(composed: Any) -> None:
         order=tuple(conf.order),
         columns=tuple(conf.columns or ()),
         vary=tuple(conf.vary),
+        published=None if conf.published is None else str(Path(conf.published).expanduser()),
         decimals=conf.decimals,
         figures=_kinds(conf.figures),
         style=conf.style.value,

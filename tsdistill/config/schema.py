@@ -300,6 +300,7 @@ class RunsConf(BaseConf):
     """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts.
 
     ``all`` shows the settings of a run that are at their defaults too. ``verify`` checks every stored file.
+    ``to`` is a file that the listed runs are written to.
     """
 
     only: OnlyConf = field(default_factory=OnlyConf)
@@ -308,6 +309,7 @@ class RunsConf(BaseConf):
     id: str | None = None
     all: bool = False
     sort: str | None = None
+    to: str | None = None
     format: Format = Format.table
 
 
@@ -344,6 +346,7 @@ class ReportConf(BaseConf):
     (null: the driving metrics and the usual six). ``labels`` has what is shown instead of a stored name.
     ``vary`` names one or two settings of which every value has a row and a point in a figure.
     ``figures`` is true, false, or the kinds that are drawn, ``all`` for every kind.
+    ``published`` is a CSV file of published numbers, which stand beside ours.
     ``again`` is the folder of a report that is made again from the same records and settings.
     """
 
@@ -357,6 +360,7 @@ class ReportConf(BaseConf):
     order: list[str] = field(default_factory=list)
     columns: list[str] | None = None
     vary: list[str] = field(default_factory=list)
+    published: str | None = None
     decimals: int = 3
     figures: Any = True
     style: FigureStyle = FigureStyle.text

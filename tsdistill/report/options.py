@@ -32,6 +32,7 @@ class Options:
         vary: one or two settings that were varied on purpose: every value has a row, and curves or a heat map
             are drawn; nothing is selected among them.
         columns: metrics of the summary; by default those of ``metrics`` and the usual six.
+        published: a file of published numbers that stand beside ours, see ``read_published``.
         decimals: of metrics in tables.
         figures: whether to draw, or the kinds of ``FIGURES`` that are drawn; the page is written either way.
             Without, figures of an earlier report in the folder stay, and a note says so; with, they are
@@ -49,6 +50,7 @@ class Options:
     order: Sequence[str] = ()
     columns: Sequence[str] = ()
     vary: Sequence[str] = ()
+    published: str | None = None
     decimals: int = 3
     figures: bool | Sequence[str] = True
     style: str = "text"

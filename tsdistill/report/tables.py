@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tsdistill.report.aggregate import TEACHERS, cost_names
 from tsdistill.report.metrics import metric_of
 from tsdistill.report.order import natural
+from tsdistill.report.published import Published
 from tsdistill.report.records import PAIR
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics, smallest_adjusted
 from tsdistill.report.view import View
@@ -94,6 +95,7 @@ def metric_table(
     label: str,
     view: View,
     significant: Sequence[str] = (),
+    published: Sequence[Published] = (),
 ) -> Table:
     """One metric of one pair: data sets down, methods across, and their mean at the foot.
 
@@ -105,6 +107,7 @@ def metric_table(
         label: how trials were selected, shown in the title.
         view: names, order and decimals.
         significant: variants that differ from the reference over data sets.
+        published: numbers of others for this metric, in columns behind ours; they take no place.
     """
     rows, means = of_pair(rows, pair), of_pair(means, pair)
     means = means[means[metric].notna() | ~means["method"].isin(TEACHERS)]
@@ -118,8 +121,12 @@ def metric_table(
                 [_cell(cells.get((name, variant)), metric, view.decimals) for variant in variants],
                 higher_is_better=up,
             ),
+            *[_published_cell([each.values.get(name)], view.decimals) for each in published],
         ]
         for name in datasets
+    ]
+    others = [
+        _published_cell([each.values.get(name) for name in datasets], view.decimals) for each in published
     ]
     foot = [
         mean_cell(line, metric, len(datasets), significant, view.decimals)
@@ -128,11 +135,30 @@ def metric_table(
     return Table(
         key=table_key(metric, pair),
         title=f"{view.title(metric)}, {view.pair(pair)}, {label}",
-        columns=("data set", *map(view.row, variants)),
+        columns=("data set", *map(view.row, variants), *(f"{each.name} (published)" for each in published)),
         rows=body,
-        footer=[[Cell(text=f"mean of {len(datasets)}"), *placed(foot, higher_is_better=up)]],
-        notes=legend([*[cell for line in body for cell in line], *foot]),
+        footer=[[Cell(text=f"mean of {len(datasets)}"), *placed(foot, higher_is_better=up), *others]],
+        notes=(
+            *legend([*[cell for line in body for cell in line], *foot, *others]),
+            *_protocols(published),
+        ),
     )
+
+
+def _published_cell(values: Sequence[float | None], digits: int) -> Cell:
+    """The mean of what was published; marked where some of the data sets lack a number."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return Cell(text="-")
+    marks = ("partial",) if len(there) < len(values) else ()
+    return Cell(mean=sum(there) / len(there), digits=digits, marks=marks, ranked=False)
+
+
+def _protocols(published: Sequence[Published]) -> list[str]:
+    if not published:
+        return []
+    told = [f"{each.name} (published): {each.protocol.removesuffix('.')}." for each in published]
+    return ["Published numbers are neither ranked nor tested: their protocol may differ from ours.", *told]
 
 
 def summary_table(

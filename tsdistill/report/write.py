@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError
-from tsdistill.report.frame import as_csv
+from tsdistill.report.frame import as_csv, of_one_type
 from tsdistill.report.names import file_name
 from tsdistill.store.artefact import cannot_write
 
@@ -79,13 +79,14 @@ def write_report(
     from tsdistill.report.assemble import assemble
     from tsdistill.report.figures.draw import draw_all, not_drawn
     from tsdistill.report.html import to_html
-    from tsdistill.report.made import FILE, made_from, read_made
+    from tsdistill.report.made import FILE, check_published_unchanged, made_from, read_made
     from tsdistill.report.options import Options
 
     outs = [outs] if isinstance(outs, Path) else list(outs)
     options = options or Options()
     earlier = read_made(again) if again is not None else None
     if earlier is not None:
+        check_published_unchanged(earlier)
         outs, options, to = earlier.outs, earlier.options, to or again
     if to is None and len(outs) > 1:
         raise TsdistillError("a report of several folders needs one of its own: name it with to=FOLDER")
@@ -177,14 +178,8 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
         (folder / f"{name}.csv").write_text(as_csv(frame), encoding="utf-8")
     if find_spec("pyarrow") is None:
         return ["runs.parquet is left out: install tsdistill[parquet]"]
-    settings = {name: tidy[name].map(_setting_text) for name in tidy.columns if name.startswith("setting.")}
-    tidy.assign(**settings).to_parquet(folder / "runs.parquet", index=False)
+    of_one_type(tidy).to_parquet(folder / "runs.parquet", index=False)
     return []
-
-
-def _setting_text(value: object) -> str | None:
-    """One type a column: a setting may be a number in one run and a word in another."""
-    return None if value is None or value != value else str(value)
 
 
 def _write_texts(folder: Path, report: "Report") -> None:
