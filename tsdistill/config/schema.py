@@ -148,7 +148,11 @@ class TrainingConf:
 
 @dataclass
 class HardwareConf:
-    """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+
+    ``jobs`` is how many jobs of a sweep run side by side, ``auto`` or a number; ``jobs_per_device`` how many
+    share a GPU under ``auto``.
+    """
 
     device: str = "auto"
     precision: Precision = Precision.fp32
@@ -156,6 +160,8 @@ class HardwareConf:
     deterministic: bool = True
     compile: bool = False
     kernel: Kernel = Kernel.auto
+    jobs: str = "auto"
+    jobs_per_device: int = 1
 
 
 @dataclass
@@ -226,9 +232,20 @@ class BaseConf:
     debug: bool = False
 
 
+class Fail(Enum):
+    """When a failed run ends its sweep: at once, or after all others."""
+
+    fast = "fast"
+    late = "late"
+
+
 @dataclass
 class TeacherTaskConf(BaseConf):
-    """``tsdistill train-teacher``."""
+    """``tsdistill train-teacher``.
+
+    In a sweep, ``fail`` says whether the first failed run ends it, and ``retry`` how often a run is begun
+    again whose process died without an error of its own.
+    """
 
     dataset: Any = MISSING
     data_root: str | None = None
@@ -236,6 +253,8 @@ class TeacherTaskConf(BaseConf):
     teacher: TeacherConf = field(default_factory=TeacherConf)
     saliency: SaliencyConf = field(default_factory=SaliencyConf)
     hardware: HardwareConf = field(default_factory=HardwareConf)
+    fail: Fail = Fail.late
+    retry: int = 0
 
 
 @dataclass
@@ -306,6 +325,11 @@ class CleanConf(BaseConf):
     only: OnlyConf = field(default_factory=OnlyConf)
     where: str | None = None
     apply: bool = False
+
+
+@dataclass
+class StatusConf(BaseConf):
+    """``tsdistill status`` without the words of a sweep."""
 
 
 @dataclass
@@ -477,6 +501,7 @@ COMMANDS = {
     "predict": PredictConf,
     "export": ExportConf,
     "runs": RunsConf,
+    "status": StatusConf,
     "clean": CleanConf,
     "datasets": DatasetsConf,
 }
