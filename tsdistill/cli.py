@@ -30,6 +30,7 @@ commands:
   runs            list stored runs, show one in full, compare two, or verify all that is stored
   clean           list, and on request remove, what is stored but no longer reachable
   datasets        list available sets, show one, or download a collection
+  completion      print a script by which bash, zsh or fish completes commands, groups and settings
 
 examples:
   tsdistill train-teacher dataset.name=GunPoint teacher=fcn
@@ -56,9 +57,22 @@ def main() -> None:
         print(__version__)
         sys.exit(0)
     command, rest = arguments[0], arguments[1:]
+    if command == COMPLETION:
+        sys.exit(_complete(rest))
     if command not in COMMANDS:
-        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, COMMANDS)}"))
+        known = (*COMMANDS, COMPLETION)
+        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, known)}"))
     sys.exit(run(command, rest))
+
+
+def _complete(words: Sequence[str]) -> int:
+    from tsdistill.commands import completion
+
+    try:
+        completion.run(words)
+    except TsdistillError as error:
+        return _refuse(str(error))
+    return 0
 
 
 def run(command: str, overrides: Sequence[str]) -> int:
@@ -261,6 +275,9 @@ COMMANDS = (
     *("report", "runs", "status", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
+
+COMPLETION = "completion"
+"""The one command that takes no settings."""
 
 
 def _task(command: str) -> Callable[[Any], None]:

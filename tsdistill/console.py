@@ -269,7 +269,7 @@ def bar(done: int, total: int) -> Text:
 
 def _numbers(values: Mapping[str, float]) -> list[str]:
     """Losses and the like: the training's loss and the validation's first."""
-    names = {"train/loss": "loss", "loss": "validation"}
+    names = {"train/loss": "loss", "loss": "val"}
     first = [f"{names[name]} {values[name]:.3g}" for name in names if name in values]
     return first + [f"{name} {value:.3g}" for name, value in values.items() if name not in names]
 

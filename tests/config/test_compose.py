@@ -17,10 +17,9 @@ from tsdistill.config.schema import register
 JOBS = [
     ("method=tsd", "seed=1", "dataset.name=GunPoint"),
     ("method=tsd", "seed=24", "dataset.name='ECG200'", "method.lam=2"),
-    ("method=kd", "training=paper", "seed=1"),
-    ("method=tsd", "experiment=smoke", "seed=3", "teacher.seeds=[1,2]"),
+    ("method=kd", "experiment=smoke", "training=paper", "seed=3", "teacher.seeds=[1,2]"),
     ("seed=1", "student=custom", "student.name=x", "student.model._target_=m.Net", "+student.model.width=8"),
-    ("method=dkd+tsd", "++training.lr=0.5", "training.scheduler={eta: 1}"),
+    ("method=dkd+tsd", "++training.lr=0.5", "++training.scheduler={eta: 1}"),
     ("dataset.name=GunPoint", "~hydra.callbacks.sweep", "seed=7"),
 ]
 
@@ -40,17 +39,10 @@ def plain(config: DictConfig) -> object:
 def test_a_job_has_the_config_that_hydra_composes(master: DictConfig) -> None:
     loader = GlobalHydra.instance().config_loader()
     composer = Composer(loader, master)
-    for words in (*JOBS, *JOBS):  # the second time from what is kept
+    for words in JOBS:
         ours, theirs = composer.compose(words), loader.load_sweep_config(master, list(words))
         assert plain(ours) == plain(theirs), words
         assert OmegaConf.is_struct(ours) and OmegaConf.get_type(ours) is OmegaConf.get_type(theirs)
-
-
-def test_jobs_share_nothing(master: DictConfig) -> None:
-    composer = Composer(GlobalHydra.instance().config_loader(), master)
-    first = composer.compose(JOBS[0])
-    first.teacher.seeds.append(9)
-    assert 9 not in composer.compose(JOBS[0]).teacher.seeds
 
 
 def test_each_choice_of_groups_is_composed_once_and_goes_along_to_another_process(
@@ -58,14 +50,15 @@ def test_each_choice_of_groups_is_composed_once_and_goes_along_to_another_proces
 ) -> None:
     loader = GlobalHydra.instance().config_loader()
     composer = Composer(loader, master)
-    composer.compose(("method=kd", "seed=1"))
+    composer.compose(("method=kd", "seed=1")).teacher.seeds.append(9)
     composer.compose(("method=tsd", "seed=1"))
+    assert 9 not in composer.compose(("method=kd", "seed=1")).teacher.seeds  # jobs share nothing
     monkeypatch.delattr(type(loader), "load_sweep_config")
     assert composer.compose(("method=kd", "seed=2")).seed == 2
     assert pickle.loads(pickle.dumps(composer)).compose(("method=tsd", "seed=3")).method.name == "tsd"
 
 
-@pytest.mark.parametrize("word", ["method.absent=1", "seed=many", "+seed=1", "no_such=1", "seed=1=2,"])
+@pytest.mark.parametrize("word", ["method.absent=1", "seed=many", "seed=1=2,"])
 def test_a_wrong_override_is_refused_as_by_hydra(master: DictConfig, word: str) -> None:
     loader = GlobalHydra.instance().config_loader()
     with pytest.raises(HydraException) as theirs:

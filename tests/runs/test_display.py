@@ -27,8 +27,8 @@ def test_a_training_shows_loss_validation_and_time_left_at_any_width(width: int)
     line = progress_line(EPOCHS, 60.0, width)
     assert line.cell_len <= width
     if width >= 80:
-        assert "epoch 100/300  loss 0.735  validation 0.812" in line.plain and "2 min 0 s left" in line.plain
-        assert "GunPoint" in line.plain
+        assert line.plain.endswith("epoch 100/300  loss 0.735  val 0.812  2 min 0 s left") or width >= 140
+        assert line.plain.startswith("[3/75] GunPo") and "val 0.812" in line.plain
     assert ("━" in line.plain) == (width >= 140)
     assert ("train/ce 0.5" in line.plain) == (width >= 140)
 

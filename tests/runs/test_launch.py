@@ -101,7 +101,8 @@ def test_fail_fast_ends_the_sweep_at_the_first_failed_run(
     began = time.monotonic()
     status = sweep("hardware.jobs=2", "fail=fast", "trial=300", "dataset.name=A,B,C", "seed=9,1")
     assert status == 1 and time.monotonic() - began < 120
-    assert "nine is too many" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "nine is too many" in said and "6 runs, 1 failed, 5 not run" in said
     assert "nine is too many" in notes(tmp_path / "out").values()
     assert not list((tmp_path / "out").glob("done-*"))
 
@@ -123,11 +124,15 @@ def test_records_are_the_bits_of_a_serial_sweep(tmp_path: Path, monkeypatch: pyt
     assert len(one) > 4 * 5 and one == two
 
 
+PASSING = ("timing.json", "environment.json", "config.yaml", "manifest.json")
+"""Files of a record that tell of its sweep; what a run takes from its config stands in ``facts.json`` too."""
+
+
 def digests(out: Path) -> dict[str, str]:
-    """Of all that is stored, but for times and where it was made."""
+    """Of all that is stored, but for times and where and how many at a time it was made."""
     kept = [path for kind in ("runs", "teachers", "pools") for path in (out / kind).rglob("*")]
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in kept
-        if path.is_file() and path.name not in ("timing.json", "environment.json", "manifest.json")
+        if path.is_file() and path.name not in PASSING
     }

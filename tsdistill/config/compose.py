@@ -69,7 +69,7 @@ class Composer:
     def _parse(self, word: str) -> tuple[Override, bool]:
         """An override, and whether Hydra needs it to find the files of the config."""
         if word not in self._parsed:
-            override = self._parser.parse_override(word)
+            override = self._parser.parse_overrides([word])[0]  # whose message is that of a sweep
             group = override.is_hydra_override() or (
                 not isinstance(override.value(), dict)
                 and self._loader.repository.group_exists(override.key_or_group)

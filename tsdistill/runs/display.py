@@ -47,7 +47,7 @@ class Display:
     failed: int = 0
     _rows: dict[int, _Row] = field(default_factory=dict)
     _total: int = 0
-    _told: float = field(default_factory=time.monotonic)
+    _told: float = field(default_factory=lambda: time.monotonic())
 
     def __post_init__(self) -> None:
         self._total = len(self.waiting)

@@ -59,6 +59,7 @@ class States:
         self._templates: dict[tuple[str, ...], _Template | TsdistillError] = {}
         self._jobs: dict[tuple[str, ...], Job | TsdistillError] = {}
         self._teachers: dict[tuple[str, ...], str | None] = {}
+        self._pools: dict[tuple[str, str], str] = {}
         self._stored, self._locks, self._metrics = cache(_stored), cache(_locks), cache(_metrics)
 
     def of(self, jobs: Iterable[Sequence[str]]) -> Iterator[State]:
@@ -81,24 +82,31 @@ class States:
         name = said.get("dataset.name", template.dataset)
         identity = {**template.spec.identity, "dataset": name or "unnamed", "seed": seed}
         fields = {key: identity[key] for key in ("dataset", "method", "student", "seed", "trial")}
-        job = self._job(template, name)
-        if isinstance(job, TsdistillError):
-            return self._unfinished(State(**fields, what="missing", why=str(job)), template, identity)
+        state = State(**fields, what="missing")
+        try:
+            found = self._stored_or_running(template, self._job(template, name), seed)
+        except TsdistillError as error:  # which would end the run
+            return self._unfinished(replace(state, why=str(error)), template, identity)
+        return self._unfinished(state, template, identity) if found is None else replace(state, **found)
+
+    def _stored_or_running(self, template: "_Template", job: Job, seed: int) -> dict[str, Any] | None:
+        """What to say of a run that is done or under way; None of one that is neither."""
         teacher = self._teacher(template, job)
-        if teacher is not None:
-            pool = self._pool(job, teacher) if template.is_pooled else None
-            run_id = template.run_id(job, teacher, pool, seed)
-            if run_id in self._stored(template.out, job.dataset.name):
-                return State(**fields, what="done")
-            busy = self._busy(template.out, job.dataset.name, template.spec.training_id(run_id))
-            if busy is not None:
-                return State(**fields, **busy)
-        return self._unfinished(State(**fields, what="missing"), template, identity)
+        if teacher is None:
+            return None
+        pool = self._pool(template, job, teacher) if template.is_pooled else None
+        run_id = template.run_id(job, teacher, pool, seed)
+        if run_id in self._stored(template.out, job.dataset.name):
+            return {"what": "done"}
+        return self._busy(template.out, job.dataset.name, template.spec.training_id(run_id))
 
     def _unfinished(self, state: State, template: "_Template", identity: Facts) -> State:
         """A run that is neither done nor running: failed if there is a note of it."""
+        stored = self._stored(template.out, identity["dataset"])
+        if not any(name.endswith(".failed.json") for name in stored):
+            return state
         note = failure_path(template.out, identity["dataset"], failure_id(identity))
-        if note.name not in self._stored(template.out, identity["dataset"]):
+        if note.name not in stored:
             return state
         try:
             return replace(state, what="failed", why=str(read_json(note)["error"]))
@@ -118,19 +126,25 @@ class States:
                 self._templates[key] = made
         return self._templates[key]
 
-    def _job(self, template: "_Template", dataset: str | None) -> Job | TsdistillError:
-        """The data of a template's run, read once for all runs that prepare them alike."""
+    def _job(self, template: "_Template", dataset: str | None) -> Job:
+        """The data of a template's run, read once for all runs that prepare them alike.
+
+        Raises:
+            TsdistillError: they can't be read.
+        """
         key = (template.data, str(dataset))
         if key not in self._jobs:
-            conf = replace(template.spec.conf, dataset={**template.spec.conf.dataset, "name": dataset})
-            if dataset is None:
-                conf = template.spec.conf
+            conf = template.spec.conf
+            if dataset is not None:
+                conf = replace(conf, dataset={**conf.dataset, "name": dataset})
             try:
                 self._jobs[key] = prepare(conf)
             except (TsdistillError, OSError) as error:
                 self._jobs[key] = TsdistillError(one_line(error))
         found = self._jobs[key]
-        return found if isinstance(found, TsdistillError) else replace(found, conf=template.spec.conf)
+        if isinstance(found, TsdistillError):
+            raise found
+        return replace(found, conf=template.spec.conf)
 
     def _teacher(self, template: "_Template", job: Job) -> str | None:
         """Key of the best teacher; None if one is not stored."""
@@ -151,10 +165,15 @@ class States:
         ranks = [rank(self._metrics(folder)["validation"]) for folder in folders]
         return keys[ranks.index(max(ranks))]
 
-    def _pool(self, job: Job, teacher: str) -> str:
-        most = self._metrics(teacher_folder(job.out, job.dataset.name, teacher))["training"].get("pool_limit")
-        plan = PoolPlan.of(job.conf.saliency, job.parts["train"], job.dataset.channels, most)
-        return pool_key(teacher, plan)
+    def _pool(self, template: "_Template", job: Job, teacher: str) -> str:
+        """Key of the pool that a run reads."""
+        key = (teacher, template.saliency)
+        if key not in self._pools:
+            training = self._metrics(teacher_folder(job.out, job.dataset.name, teacher))["training"]
+            parts, most = job.parts["train"], training.get("pool_limit")
+            plan = PoolPlan.of(job.conf.saliency, parts, job.dataset.channels, most)
+            self._pools[key] = pool_key(teacher, plan)
+        return self._pools[key]
 
     def _busy(self, out: Path, dataset: str, training_id: str) -> dict[str, Any] | None:
         """What to say of a run that is under way; None if it is not."""
@@ -177,6 +196,7 @@ class _Template:
         dataset: the name of its data set, if it has one.
         data: all settings of its data, but for the name, as text.
         teacher: all settings of its teacher, as text.
+        saliency: all settings of its perturbations, as text.
         is_bound: whether other settings refer to the seed or the data set.
         facts: all that determines its student, but for data, teacher, pool and seed.
     """
@@ -186,6 +206,7 @@ class _Template:
     dataset: str | None
     data: str
     teacher: str
+    saliency: str
     is_bound: bool
     facts: Facts
 
@@ -203,7 +224,7 @@ class _Template:
         data = repr((unnamed, spec.conf.data_root, spec.conf.split))
         teacher = repr((spec.conf.teacher, spec.conf.hardware.precision))
         facts = spec.facts("", "", None)
-        return cls(spec, Path(spec.conf.out), name, data, teacher, bound, facts)
+        return cls(spec, Path(spec.conf.out), name, data, teacher, repr(spec.conf.saliency), bound, facts)
 
     @property
     def is_pooled(self) -> bool:

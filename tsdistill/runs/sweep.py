@@ -16,6 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from tsdistill.config.schema import Fail
 from tsdistill.console import prefixed, say
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.store.artefact import write_atomically
@@ -148,6 +149,7 @@ class SweepSummary(Callback):
         failed = sorted((job for job in jobs if job["error"]), key=lambda job: int(job["job"]))
         lost = max(0, int(os.environ.get(JOBS_VARIABLE, 0)) - len(jobs))
         failed_jobs = len(failed) + lost
-        say(f"{len(jobs) + lost} runs, {len(failed)} failed" + (f", {lost} without a note" if lost else ""))
+        rest = "not run" if config.get("fail") is Fail.fast and failed else "without a note"
+        say(f"{len(jobs) + lost} runs, {len(failed)} failed" + (f", {lost} {rest}" if lost else ""))
         for job in failed:
             say(f"  failed: {' '.join(job['overrides'])}: {job['error']}")

@@ -82,15 +82,19 @@ class Runner:
             return
         with open_dict(config.hydra):
             config.hydra.job.id = config.hydra.job.num = job.number
+        variables = dict(config.hydra.job.env_set)
+        before = HydraConfig.instance().cfg
         HydraConfig.instance().set_config(config)
-        variables = config.hydra.job.env_set
-        self._context.callbacks.on_job_start(config=config, task_function=self._task)
-        result = JobReturn(status=JobStatus.COMPLETED, overrides=list(job.words))
-        with open_dict(config):
-            del config["hydra"]
-        with env_override(dict(variables)):
-            self._task(config)
-        self._context.callbacks.on_job_end(config=config, job_return=result)
+        try:
+            self._context.callbacks.on_job_start(config=config, task_function=self._task)
+            with open_dict(config):
+                del config["hydra"]
+            with env_override(variables):
+                self._task(config)
+            result = JobReturn(status=JobStatus.COMPLETED, overrides=list(job.words))
+            self._context.callbacks.on_job_end(config=config, job_return=result)
+        finally:
+            HydraConfig.instance().cfg = before
 
 
 def serve(connection: Connection) -> None:
