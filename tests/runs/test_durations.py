@@ -26,12 +26,12 @@ def test_the_median_of_the_nearest_kin() -> None:
 def test_what_is_left_is_spread_over_all_that_run_side_by_side() -> None:
     durations = learnt()
     # two that wait take 20 each, and what has run for 15 of 20 seconds takes 5 more
-    assert durations.left([A, A], [(A, 15.0)], 1) == 45.0
-    assert durations.left([A, A], [(A, 15.0)], 2) == 22.5
-    assert durations.left([A, A], [(A, 99.0)], 2) == 20.0
-    assert durations.left([A, C], [], 8) == 100.0  # no less than the longest
-    assert durations.left([], [], 2) == 0.0
-    assert Durations().left([A], [], 2) is None
+    assert durations.left({A: 2}, [(A, 15.0)], 1) == 45.0
+    assert durations.left({A: 2}, [(A, 15.0)], 2) == 22.5
+    assert durations.left({A: 2}, [(A, 99.0)], 2) == 20.0
+    assert durations.left({A: 1, C: 1}, [], 8) == 100.0  # no less than the longest
+    assert durations.left({}, [], 2) == 0.0
+    assert Durations().left({A: 1}, [], 2) is None
 
 
 def test_the_kind_of_a_job_is_in_its_words_or_in_what_is_chosen_by_default() -> None:

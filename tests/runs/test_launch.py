@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,9 @@ TINY = (
     *("dataset.download=false", "data_root=null", "hardware=cpu", "saliency.window=5"),
     *("teacher=fcn_8", "teacher.training.epochs=1", "student=lstm_8", "training.epochs=1"),
 )
+
+PROCESSES = 2 if "TSDISTILL_LONG" in os.environ else 1
+"""Processes that train for real; each pays seconds for its imports."""
 
 LIVELY = """
 import os, pathlib, signal, time
@@ -74,8 +78,6 @@ def sweep(tmp_path: Path, lively: ModuleType) -> Callable[..., int]:
 
 
 def notes(out: Path) -> dict[int, str | None]:
-    import os
-
     folder = out / "sweeps" / os.environ[SWEEP_VARIABLE] / "status"
     found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
     return {note["job"]: note["error"] for note in found}
@@ -85,7 +87,7 @@ def test_a_run_whose_process_is_killed_is_tried_again_and_then_recorded(
     sweep: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    status = sweep("hardware.jobs=2", "retry=1", "split.seed=1", "seed=1,2,3")
+    status = sweep("hardware.jobs=1", "retry=1", "split.seed=1", "seed=1,2,3")
     said = capsys.readouterr().out
     assert status == 1 and "3 runs, 1 failed" in said
     assert said.count("was killed (SIGKILL), perhaps for want of memory; try 1 of 1 more") == 2
@@ -118,7 +120,7 @@ def test_records_are_the_bits_of_a_serial_sweep(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.chdir(tmp_path)
     words = ("-m", *TINY, "method=none,tsd", "dataset.name=UnitTest", "seed=1,2")
-    assert cli.run("distill", (*words, "out=two", "hardware.jobs=2")) == 0
+    assert cli.run("distill", (*words, "out=two", "retry=1", f"hardware.jobs={PROCESSES}")) == 0
     assert cli.run("distill", (*words, "out=one", "hardware.jobs=1")) == 0
     one, two = digests(tmp_path / "one"), digests(tmp_path / "two")
     assert len(one) > 4 * 5 and one == two

@@ -1,6 +1,7 @@
 """One display for a whole sweep: what runs, what has ended, what failed, and how long the rest takes."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,11 +47,13 @@ class Display:
     done: int = 0
     failed: int = 0
     _rows: dict[int, _Row] = field(default_factory=dict)
+    _kinds: Counter[Kind] = field(default_factory=Counter)
     _total: int = 0
     _told: float = field(default_factory=lambda: time.monotonic())
 
     def __post_init__(self) -> None:
         self._total = len(self.waiting)
+        self._kinds.update(self.waiting.values())
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -63,11 +66,14 @@ class Display:
 
     def begin(self, number: int, title: str) -> None:
         """A job begins."""
-        self._rows[number] = _Row(self.waiting.pop(number), title, time.monotonic())
+        kind = self.waiting.pop(number)
+        self._kinds[kind] -= 1
+        self._rows[number] = _Row(kind, title, time.monotonic())
 
     def put_off(self, number: int) -> None:
         """A job that had begun is to begin again."""
-        self.waiting[number] = self._rows.pop(number).kind
+        kind = self.waiting[number] = self._rows.pop(number).kind
+        self._kinds[kind] += 1
 
     def end(self, number: int, failed: bool) -> None:
         """A job has ended; what was trained in it tells how long others take."""
@@ -110,7 +116,7 @@ class Display:
         """Seconds that the rest takes; None if no run has ended yet."""
         now = time.monotonic()
         running = [(row.kind, now - row.began) for row in self._rows.values()]
-        return self.durations.left(self.waiting.values(), running, self.side_by_side)
+        return self.durations.left(self._kinds, running, self.side_by_side)
 
     def renderable(self) -> Group:
         """A line for each job under way, and one for the sweep; as wide as the terminal."""

@@ -1,6 +1,7 @@
 """How long runs take: learned from finished ones of the same kind, to say how long a sweep still takes."""
 
 import statistics
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from tsdistill.store.formats import read_json
 from tsdistill.store.records import run_folder
 
-MOST_READ = 200
-"""Stored runs of a data set whose times are read."""
+MOST = 200
+"""Stored runs of a data set whose times are read, and the last runs of a kind that count."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Durations:
     """Seconds of finished runs by kind."""
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[str, str], list[float]] = {}
+        self._seconds: dict[tuple[str, str], deque[float]] = {}
+        self._expected: dict[Kind, float | None] = {}
 
     def add(self, kind: Kind, seconds: float) -> None:
         """Learn from a run that has been trained."""
+        self._expected.clear()
         for key in self._keys(kind):
-            self._seconds.setdefault(key, []).append(seconds)
+            self._seconds.setdefault(key, deque(maxlen=MOST)).append(seconds)
 
     @staticmethod
     def _keys(kind: Kind) -> list[tuple[str, str]]:
@@ -45,18 +48,18 @@ class Durations:
 
     def expected(self, kind: Kind) -> float | None:
         """Seconds that a run of a kind takes: the median of the nearest kin; None if nothing is known."""
-        for key in self._keys(kind):
-            if key in self._seconds:
-                return statistics.median(self._seconds[key])
-        return None
+        if kind not in self._expected:
+            known = [key for key in self._keys(kind) if key in self._seconds]
+            self._expected[kind] = statistics.median(self._seconds[known[0]]) if known else None
+        return self._expected[kind]
 
     def left(
-        self, waiting: Iterable[Kind], running: Iterable[tuple[Kind, float]], side_by_side: int
+        self, waiting: Mapping[Kind, int], running: Iterable[tuple[Kind, float]], side_by_side: int
     ) -> float | None:
         """Seconds until all is done.
 
         Args:
-            waiting: runs that have not begun.
+            waiting: how many runs of each kind have not begun.
             running: those that have, with the seconds since.
             side_by_side: how many run at a time.
 
@@ -64,18 +67,19 @@ class Durations:
             The sum of what is expected, over all that run side by side, but no less than any run takes; None
             if nothing is known.
         """
-        begun = [max((self.expected(kind) or 0.0) - seconds, 0.0) for kind, seconds in running]
-        expected: list[float] = [*begun, *(self.expected(kind) or 0.0 for kind in waiting)]
         if not self._seconds:
             return None
-        return max(sum(expected) / max(side_by_side, 1), max(expected, default=0.0))
+        begun = [max((self.expected(kind) or 0.0) - seconds, 0.0) for kind, seconds in running]
+        each = {kind: self.expected(kind) or 0.0 for kind, count in waiting.items() if count}
+        total = sum(begun) + sum(seconds * waiting[kind] for kind, seconds in each.items())
+        return max(total / max(side_by_side, 1), max([*begun, *each.values()], default=0.0))
 
 
 def stored_durations(out: Path, datasets: Iterable[str]) -> Durations:
     """Learn from the runs under ``out`` on some data sets; what can't be read is passed over."""
     found = Durations()
     for dataset in sorted(set(datasets)):
-        for kind, seconds in islice(_timings(out, dataset), MOST_READ):
+        for kind, seconds in islice(_timings(out, dataset), MOST):
             found.add(kind, seconds)
     return found
 

@@ -120,7 +120,7 @@ def _tell_total(states: Sequence[State], out: Path, beside: int) -> None:
     if open_ones or running:
         durations = stored_durations(out, {state.dataset for state in states})
         begun = [(_kind(s), max(now - s.holder.since, 0.0)) for s in running if s.holder and s.holder.since]
-        left = durations.left(map(_kind, open_ones), begun, len(running) or beside)
+        left = durations.left(Counter(map(_kind, open_ones)), begun, len(running) or beside)
         several = len(running) or beside
         line += (
             "; no run has been timed yet"
