@@ -37,6 +37,7 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "epochs": epochs.measure_runs,
     "pool": pools.measure,
     "sweep": commands.measure_sweep,
+    "beside": commands.measure_beside,
     "report": commands.measure_report,
     "memory": memory.measure,
     "loading": loading.measure,

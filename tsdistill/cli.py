@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -25,17 +26,20 @@ commands:
   predict         answer on new series with a stored student
   export          write a stored student as a PyTorch folder, an ONNX graph or a C header
   report          write tables from all stored runs
+  status          count what is done, running, failed and missing of a sweep, or of all that is stored
   runs            list stored runs, show one in full, compare two, or verify all that is stored
   merge           copy what other folders hold into one
   pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
   datasets        list available sets, show one, or download a collection
+  completion      print a script by which bash, zsh or fish completes commands, groups and settings
 
 examples:
   tsdistill train-teacher dataset.name=GunPoint teacher=fcn
   tsdistill distill method=tsd dataset.name=GunPoint
   tsdistill distill -m method=none,kd,tsd seed=1,24,300 dataset.name=GunPoint,ItalyPowerDemand
   tsdistill distill experiment=demo
+  tsdistill status experiment=demo
   tsdistill report
   tsdistill predict input=new.csv dataset=GunPoint method=tsd
 
@@ -55,9 +59,22 @@ def main() -> None:
         print(__version__)
         sys.exit(0)
     command, rest = arguments[0], arguments[1:]
+    if command == COMPLETION:
+        sys.exit(_complete(rest))
     if command not in COMMANDS:
-        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, COMMANDS)}"))
+        known = (*COMMANDS, COMPLETION)
+        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, known)}"))
     sys.exit(run(command, rest))
+
+
+def _complete(words: Sequence[str]) -> int:
+    from tsdistill.commands import completion
+
+    try:
+        completion.run(words)
+    except TsdistillError as error:
+        return _refuse(str(error))
+    return 0
 
 
 def run(command: str, overrides: Sequence[str]) -> int:
@@ -89,7 +106,8 @@ def run(command: str, overrides: Sequence[str]) -> int:
     debug = "debug=true" in overrides
     try:
         sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
-        start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
+        name = "distill" if ASKING[0] in sys.argv else command
+        start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
         failures: list[Exception] = []
         with signals.heeded():
             start(_kept_from_hydra(_task(command), failures))()
@@ -124,6 +142,7 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
     """Let a single job's failure past Hydra, which would print all overrides before it is told."""
     from tsdistill.runs import sweep
 
+    @wraps(task)  # which another process imports by its name
     def job(conf: Any) -> None:
         try:
             task(conf)
@@ -144,6 +163,8 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
             else f"name={word}"
             for before, word in pairwise(["", *words])
         ]
+    if command == "status" and _asks(words):
+        return [*_expand("distill", [word for word in words if word not in MULTIRUN]), *ASKING]
     if command not in COMPOSING:
         return [_as_text(_restriction(word)) for word in words]
     for word in words:
@@ -160,6 +181,12 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     roots = [word.partition("=")[2] for word in words if word.startswith("data_root=")]
     root = roots[-1] if roots else os.environ.get("TSDISTILL_DATA")
     return expand_collections(words, Path(root) if root else None)
+
+
+def _asks(words: Sequence[str]) -> bool:
+    """Whether the words of ``status`` are those of a sweep, rather than the name of a folder alone."""
+    names = {word.partition("=")[0] for word in words if "=" in word}
+    return bool(names - {"out", "debug"}) or any(word in MULTIRUN for word in words)
 
 
 TEXTS = (
@@ -241,14 +268,22 @@ VALUED_FLAGS = (
 )
 """Hydra's flags that the next word belongs to."""
 
+MULTIRUN = ("-m", "--multirun")
+
+ASKING = ("hydra/sweeper=status", "hydra.mode=MULTIRUN", "~hydra.callbacks.sweep")
+"""What makes the words of a sweep a question about it."""
+
 COMPOSING = ("train-teacher", "distill", "ask")
 """Commands that compose an experiment; the others read what these stored."""
 
 COMMANDS = (
     *("train-teacher", "distill", "ask", "evaluate", "explain", "predict", "export"),
-    *("report", "runs", "merge", "pack", "clean", "datasets"),
+    *("report", "runs", "status", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
+
+COMPLETION = "completion"
+"""The one command that takes no settings."""
 
 
 def _task(command: str) -> Callable[[Any], None]:

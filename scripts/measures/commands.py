@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from measures.base import Goal, Row, side_by_side
 
 RECORDS = 5000
 SWEEPS, JOBS = 5, 6
+BESIDE = 18
+"""Runs of the longer of the two sweeps by which runs side by side are timed."""
 
 
 def _command(*words: str) -> list[str]:
@@ -98,3 +101,23 @@ def measure_sweep(folder: Path) -> list[Row]:
         what = f"a run of method={method} in a sweep less training and evaluation"
         found.append(Row(what, "empty Hydra job, same config", empty, ours, Goal("extra", 100)))
     return found
+
+
+def measure_beside(folder: Path) -> list[Row]:
+    """Two runs at a time against one: a sweep of runs that last seconds, all of whose teachers are there."""
+    words = ["distill", "-m", "dataset.name=GunPoint", "method=kd", "hardware=cpu", "teacher=fcn_8"]
+    words += ["teacher.training.epochs=2", "training.restarts=0"]
+    environment = {**os.environ, "TSDISTILL_DATA": ""}
+    took = []
+    for jobs in (1, 2):
+        own = [*words, f"out={folder / f'beside-{jobs}'}", f"hardware.jobs={jobs}"]
+        seconds = []
+        for seeds in ("0,1", ",".join(map(str, range(2, 2 + BESIDE)))):  # the first time: imports and teacher
+            began = time.perf_counter()
+            command = _command(*own, f"seed={seeds}")
+            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment)
+            seconds.append(time.perf_counter() - began)
+        took.append(1e3 * (seconds[1] - seconds[0]) / (BESIDE - 2))
+    note = "between sweeps of 2 and of 18 runs, so that the start of processes doesn't count"
+    what = "a run of a sweep, two at a time"
+    return [Row(what, "one at a time", took[0], took[1], Goal("faster", 1.8), note=note)]

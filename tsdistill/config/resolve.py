@@ -12,7 +12,10 @@ import tsdistill
 from tsdistill.config.canonical import canonical
 from tsdistill.errors import TsdistillError, nearest
 
-UNRECORDED = ("out", "debug", "data_root", "retrain", "why", "hardware", "seed", "trial", "hydra")
+UNRECORDED = (
+    *("out", "debug", "data_root", "retrain", "why", "fail", "retry"),
+    *("hardware", "seed", "trial", "hydra"),
+)
 """Settings that choose where and how, or stand in a record by themselves."""
 
 

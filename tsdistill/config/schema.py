@@ -159,6 +159,8 @@ class HardwareConf:
     """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
     ``checkpoint_seconds`` is the time between two checkpoints of what is being made; 0 for none.
+    ``jobs`` is how many jobs of a sweep run side by side, ``auto`` or a number; ``jobs_per_device`` how many
+    share a GPU under ``auto``.
     """
 
     device: str = "auto"
@@ -168,6 +170,8 @@ class HardwareConf:
     compile: bool = False
     kernel: Kernel = Kernel.auto
     checkpoint_seconds: float = 60.0
+    jobs: str = "auto"
+    jobs_per_device: int = 1
 
 
 @dataclass
@@ -238,9 +242,20 @@ class BaseConf:
     debug: bool = False
 
 
+class Fail(Enum):
+    """When a failed run ends its sweep: at once, or after all others."""
+
+    fast = "fast"
+    late = "late"
+
+
 @dataclass
 class TeacherTaskConf(BaseConf):
-    """``tsdistill train-teacher``."""
+    """``tsdistill train-teacher``.
+
+    In a sweep, ``fail`` says whether the first failed run ends it, and ``retry`` how often a run is begun
+    again whose process died without an error of its own.
+    """
 
     dataset: Any = MISSING
     data_root: str | None = None
@@ -248,6 +263,8 @@ class TeacherTaskConf(BaseConf):
     teacher: TeacherConf = field(default_factory=TeacherConf)
     saliency: SaliencyConf = field(default_factory=SaliencyConf)
     hardware: HardwareConf = field(default_factory=HardwareConf)
+    fail: Fail = Fail.late
+    retry: int = 0
 
 
 @dataclass
@@ -334,6 +351,11 @@ class MergeConf(BaseConf):
     """``tsdistill merge``; ``sources`` are the folders that ``from=A,B`` names."""
 
     sources: str | None = None
+
+
+@dataclass
+class StatusConf(BaseConf):
+    """``tsdistill status`` without the words of a sweep."""
 
 
 @dataclass
@@ -509,6 +531,7 @@ COMMANDS = {
     "predict": PredictConf,
     "export": ExportConf,
     "runs": RunsConf,
+    "status": StatusConf,
     "clean": CleanConf,
     "merge": MergeConf,
     "pack": PackConf,

@@ -51,10 +51,11 @@ def best_teacher(job: Job) -> TeacherArtefact:
     teachers = [_teacher(job, seed) for seed in seeds]
     if len(teachers) == 1:
         return teachers[0]
-    return max(teachers, key=lambda t: _rank(t.metrics["validation"]))
+    return max(teachers, key=lambda t: rank(t.metrics["validation"]))
 
 
-def _rank(validation: Mapping[str, float]) -> tuple[float, float]:
+def rank(validation: Mapping[str, float]) -> tuple[float, float]:
+    """What the best teacher has most of, from its metrics on the validation part."""
     precision = validation["average_precision"]
     return (precision if precision == precision else -1.0, -validation["nll"])
 
