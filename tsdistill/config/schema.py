@@ -540,6 +540,15 @@ COMMANDS = {
 """Schema of each command; the name is that of its root config in ``conf/``."""
 
 
+def _the_one_store(memo: object) -> ConfigStore:
+    """In place of a copy: Hydra copies its sources, and this store with them, at each composition.
+
+    That takes a tenth of a second, and is done a hundred times for --help. What is loaded from the store is
+    copied anyway.
+    """
+    return ConfigStore.instance()
+
+
 def register(folders: Iterable[Path] = ()) -> None:
     """Put what no file holds into Hydra's ConfigStore: schemas, models in both roles, methods with TSD added.
 
@@ -547,9 +556,7 @@ def register(folders: Iterable[Path] = ()) -> None:
         folders: folders of configs besides the package's own, whose models and methods are put there too.
     """
     store = ConfigStore.instance()
-    # Hydra copies its sources, and this one store with them, at each composition: a tenth of a second, and a
-    # hundred times for --help. What it loads from the store it copies anyway.
-    store.__deepcopy__ = lambda memo: store  # type: ignore[attr-defined]
+    store.__deepcopy__ = _the_one_store  # type: ignore[attr-defined]
     for command, schema in COMMANDS.items():
         store.store(name=f"{command}_schema", node=schema)
     folders = list(folders)
