@@ -30,6 +30,7 @@ from tsdistill.training.device import set_up
 
 MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "start": commands.measure_start,
+    "cold": commands.measure_cold,
     "step": steps.measure,
     "default": epochs.measure_default,
     "methods": methods.measure,

@@ -39,6 +39,33 @@ def measure_start(folder: Path) -> list[Row]:
     ]
 
 
+FIRST_EPOCH = """
+import os, sys
+from tsdistill.training import loop
+
+fit = loop.fit
+loop.fit = lambda *words, **named: fit(*words, **named | {"listener": lambda epoch, values: os._exit(0)})
+from tsdistill.cli import main
+main()
+"""
+"""``tsdistill`` up to the end of the first epoch of a student or teacher."""
+
+
+def measure_cold(folder: Path) -> list[Row]:
+    """A process that trains one student whose teacher is stored, up to its first epoch."""
+    words = ["distill", "dataset.name=GunPoint", "method=tsd", "teacher=fcn_8", "hardware=cpu"]
+    words += ["teacher.training.epochs=2", f"out={folder / 'cold'}"]
+    subprocess.run(
+        _command("train-teacher", *words[1:2], *words[3:]), cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+    took = side_by_side(
+        {"torch": lambda: _run([sys.executable, "-c", "import torch"], folder)},
+        {"cold": lambda: _run([sys.executable, "-c", FIRST_EPOCH, *words], folder)},
+    )
+    what = "tsdistill distill with its teacher stored, from its start to the end of its first epoch"
+    return [Row(what, "python -c 'import torch'", took["torch"], took["cold"], Goal("extra", 700))]
+
+
 def measure_report(folder: Path) -> list[Row]:
     """``tsdistill report`` on generated records."""
     out = folder / "report"
