@@ -19,6 +19,7 @@ usage: tsdistill COMMAND [name=value ...] [Hydra's flags]
 commands:
   train-teacher   train a teacher; cache its logits, its perturbation pool and its saliency maps
   distill         distil a student (trains the teacher first if it is not there)
+  tune            search a method's settings on the validation part
   ask             write the series that a teacher elsewhere has to answer (teacher=answers reads its answers)
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
@@ -239,11 +240,11 @@ VALUED_FLAGS = (
 )
 """Hydra's flags that the next word belongs to."""
 
-COMPOSING = ("train-teacher", "distill", "ask")
+COMPOSING = ("train-teacher", "distill", "tune", "ask")
 """Commands that compose an experiment; the others read what these stored."""
 
 COMMANDS = (
-    *("train-teacher", "distill", "ask", "evaluate", "explain", "predict", "export"),
+    *("train-teacher", "distill", "tune", "ask", "evaluate", "explain", "predict", "export"),
     *("report", "runs", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
