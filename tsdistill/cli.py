@@ -20,6 +20,7 @@ usage: tsdistill COMMAND [name=value ...] [Hydra's flags]
 commands:
   train-teacher   train a teacher; cache its logits, its perturbation pool and its saliency maps
   distill         distil a student (trains the teacher first if it is not there)
+  tune            search a method's settings on the validation part
   ask             write the series that a teacher elsewhere has to answer (teacher=answers reads its answers)
   evaluate        add metrics to stored runs without retraining: noise, saliency, cost
   explain         draw what a teacher and its stored students look at
@@ -273,11 +274,11 @@ MULTIRUN = ("-m", "--multirun")
 ASKING = ("hydra/sweeper=status", "hydra.mode=MULTIRUN", "~hydra.callbacks.sweep")
 """What makes the words of a sweep a question about it."""
 
-COMPOSING = ("train-teacher", "distill", "ask")
+COMPOSING = ("train-teacher", "distill", "tune", "ask")
 """Commands that compose an experiment; the others read what these stored."""
 
 COMMANDS = (
-    *("train-teacher", "distill", "ask", "evaluate", "explain", "predict", "export"),
+    *("train-teacher", "distill", "tune", "ask", "evaluate", "explain", "predict", "export"),
     *("report", "runs", "status", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""

@@ -15,6 +15,7 @@ from tsdistill.errors import TsdistillError, nearest
 UNRECORDED = (
     *("out", "debug", "data_root", "retrain", "why", "fail", "retry"),
     *("hardware", "seed", "trial", "hydra"),
+    *("study", "trials", "sampler"),
 )
 """Settings that choose where and how, or stand in a record by themselves."""
 
@@ -26,6 +27,8 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+UNSET = ("grid", "ranges", "stages", "name")
+"""Keys of a method that are no settings of it."""
 LARGEST_SEED = 2**32 - 1
 
 
@@ -131,9 +134,10 @@ def apply_trial(conf: DictConfig) -> None:
 _ABSENT = object()
 
 
-def grid_keys(method: Mapping[Any, Any]) -> list[str]:
-    """Settings that a method's grid varies."""
-    return sorted({key for point in method.get("grid") or [] for key in point})
+def grid_keys(method: Mapping[Any, Any], ranged: bool = False) -> list[str]:
+    """Settings that a method's grid varies; with ``ranged`` also those that a study does."""
+    keys = {key for point in method.get("grid") or [] for key in point}
+    return sorted(keys | set(method.get("ranges") or () if ranged else ()))
 
 
 def recorded_settings(conf: DictConfig, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -154,7 +158,7 @@ def recorded_settings(conf: DictConfig, left_out: tuple[str, ...] = ()) -> dict[
     if "method" in plain:
         written = OmegaConf.to_container(conf.method, resolve=False)
         assert isinstance(written, dict)
-        plain["method"] = {k: v for k, v in plain["method"].items() if k not in ("grid", "stages", "name")}
+        plain["method"] = {k: v for k, v in plain["method"].items() if k not in UNSET}
         plain["method"]["stages"] = written["stages"]
     kept = {str(k): v for k, v in plain.items() if k not in (*UNRECORDED, *left_out)}
     for node in ("dataset", "teacher", "student"):

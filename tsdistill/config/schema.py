@@ -272,6 +272,7 @@ class DistillConf(TeacherTaskConf):
     """``tsdistill distill``: one student under one method.
 
     ``retrain`` replaces a record that is there; ``why`` runs nothing and says whether there is one.
+    ``study`` is the study that the run belongs to, which ``tsdistill tune`` sets.
     """
 
     student: StudentConf = field(default_factory=StudentConf)
@@ -282,6 +283,27 @@ class DistillConf(TeacherTaskConf):
     trial: int = 0
     retrain: bool = False
     why: bool = False
+    study: str | None = None
+
+
+class Sampler(Enum):
+    """How ``tsdistill tune`` chooses settings."""
+
+    tpe = "tpe"
+    random = "random"
+    grid = "grid"
+
+
+@dataclass
+class TuneConf(DistillConf):
+    """``tsdistill tune``: ``trials`` settings of one method, one student each.
+
+    ``study`` names the study (null: by its dataset, its method and a hash of its settings); any number of
+    processes may work on one.
+    """
+
+    trials: int = 30
+    sampler: Sampler = Sampler.tpe
 
 
 @dataclass
@@ -524,6 +546,7 @@ class DatasetsConf(BaseConf):
 COMMANDS = {
     "train-teacher": TeacherTaskConf,
     "distill": DistillConf,
+    "tune": TuneConf,
     "ask": AskConf,
     "report": ReportConf,
     "evaluate": EvaluateConf,

@@ -304,7 +304,7 @@ def identity_of(composed: DictConfig) -> Facts:
         "seed": composed.seed,
         "trial": composed.trial,
         "settings": _settings(composed),
-        "grid_keys": grid_keys(composed.method),
+        "grid_keys": grid_keys(composed.method, ranged=OmegaConf.select(composed, "study") is not None),
     }
 
 

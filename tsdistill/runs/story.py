@@ -82,8 +82,14 @@ def train_teacher(composed: DictConfig) -> None:
     )
 
 
-def distill(composed: DictConfig) -> dict[str, Any]:
+def distill(
+    composed: DictConfig, summary: Callable[[Mapping[str, Any]], str] | None = None
+) -> dict[str, Any]:
     """``tsdistill distill``: one student under one method, from its record or trained.
+
+    Args:
+        composed: the run's config.
+        summary: what is said of a result, if not the usual.
 
     Returns:
         The run's result, as its record holds it; nothing under ``why=true``.
@@ -106,7 +112,7 @@ def distill(composed: DictConfig) -> dict[str, Any]:
     failed = failure_path(job.out, run.spec.identity["dataset"], run.spec.failure_id)
     if failed.exists():
         failed.unlink(missing_ok=True)
-    say(f"{run.title}: {'' if fresh else 'already there, '}{_summary(result)}")
+    say(f"{run.title}: {'' if fresh else 'already there, '}{(summary or _summary)(result)}")
     if fresh and spec.taught and (note := weak_teacher_note(job.out, result)):
         say(f"{run.title}: {note}")
     return result
@@ -426,6 +432,7 @@ def _result(
         "id": run.id,
         **run.spec.identity,
         "dataset": job.dataset.name,
+        **({} if run.conf.study is None else {"study": run.conf.study}),
         "code": code_digest(run.facts["code"]),
         "metric_code": metric_code(),
         "data": {

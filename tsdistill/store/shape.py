@@ -73,6 +73,7 @@ _RESULT: Mapping[str, Callable[[object], bool]] = {
 }
 _OPTIONAL: Mapping[str, Callable[[object], bool]] = {
     "grid_keys": _is_texts,
+    "study": _is_text,
     "data": _is_block,
     **dict.fromkeys(("code", "metric_code"), lambda value: value is None or isinstance(value, str)),
     **dict.fromkeys(("noise", "reseeded", "reasoning"), _is_block_or_none),

@@ -11,7 +11,7 @@ from tsdistill.errors import TsdistillError, nearest
 Result = Mapping[str, Any]
 Predicate = Callable[[Result], bool]
 
-IDENTITY = ("id", "dataset", "method", "teacher", "student", "seed", "trial", "status", "flags")
+IDENTITY = ("id", "dataset", "method", "teacher", "student", "seed", "trial", "status", "flags", "study")
 _MEASURED = (
     "test",
     "validation",

@@ -1,0 +1,186 @@
+"""``tsdistill tune``: what is tried, how processes share a study, and what a kill costs."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from tsdistill import cli
+from tsdistill.runs import tune as tune_module
+from tsdistill.store.listing import list_runs
+
+pytest.importorskip("optuna")
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+WORDS = ("dataset.name=UnitTest", "data_root=null", "hardware=cpu", "method=tsd", "out=out")
+BEST = 5.0
+
+
+def measured(value: float) -> dict[str, Any]:
+    """A result whose validation is the better the nearer ``value`` is to ``BEST``."""
+    validation = {"average_precision": 1 / (1 + abs(value - BEST)), "nll": 0.5}
+    return {"id": f"run{value:g}", "dataset": "UnitTest", "validation": validation, "training": {"epochs": 1}}
+
+
+class Distilled:
+    """Stands for ``distill``, and remembers the settings it was asked for in a file that processes share."""
+
+    def __init__(self, path: Path, before: Callable[[int], None] = lambda number: None) -> None:
+        self.path, self.before = path, before
+
+    def __call__(self, composed: DictConfig, summary: Callable[[Any], str]) -> dict[str, Any]:
+        value = OmegaConf.select(composed, "method.lam")
+        with self.path.open("a") as file:
+            file.write(f"{value}\n")
+        self.before(len(self.tried))
+        result = measured(value)
+        assert summary(result).startswith("validation AP")
+        return result
+
+    @property
+    def tried(self) -> list[float]:
+        return [float(line) for line in self.path.read_text().split()] if self.path.exists() else []
+
+
+@pytest.fixture
+def distilled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distilled:
+    stand_in = Distilled(tmp_path / "tried.txt")
+    monkeypatch.setattr(tune_module, "distill", stand_in)
+    return stand_in
+
+
+def test_tpe_begins_with_the_default_stays_in_the_range_and_nears_the_best(distilled, capsys):
+    assert cli.run("tune", (*WORDS, "trials=25")) == 0
+    assert distilled.tried[0] == 1.0 and len(distilled.tried) == 25
+    assert all(0.1 <= value <= 100 for value in distilled.tried)
+    said = capsys.readouterr().out
+    best = min(distilled.tried, key=lambda value: abs(value - BEST))
+    assert abs(best - BEST) < 0.5
+    assert (
+        "the best setting: tsdistill distill dataset.name=UnitTest data_root=null hardware=cpu method=tsd"
+        in said
+    )
+    assert said.rstrip().endswith(f"out=out method.lam={best}")
+    assert (
+        "25 trials, 0 failed; chosen on the validation part" in said and "test" not in said.split("study")[0]
+    )
+
+
+def test_a_study_goes_on_where_it_was_and_draws_what_an_unbroken_one_draws(distilled, capsys):
+    assert cli.run("tune", (*WORDS, "trials=12", "study=whole")) == 0
+    whole = distilled.tried
+    distilled.path.unlink()
+    for trials in (3, 3, 12):
+        assert cli.run("tune", (*WORDS, f"trials={trials}", "study=broken")) == 0
+    assert distilled.tried == whole
+
+
+def test_random_and_grid(distilled):
+    assert cli.run("tune", (*WORDS, "trials=6", "sampler=random")) == 0
+    assert len(set(distilled.tried)) == 6
+    distilled.path.unlink()
+    assert cli.run("tune", (*WORDS, "sampler=grid")) == 0
+    assert distilled.tried == [1.0, 0.1, 0.5, 10.0, 100.0]
+
+
+def test_a_killed_trial_is_tried_again_and_no_whole_one_is(distilled, monkeypatch):
+    def die(number: int) -> None:
+        if number == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        distilled.before = die
+        try:
+            cli.run("tune", (*WORDS, "trials=8"))
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    with next(Path("out/studies").iterdir()).open("a") as journal:
+        journal.write('{"op_code":')  # a line that was being written
+    assert cli.run("tune", (*WORDS, "trials=8")) == 0
+    tried = distilled.tried
+    assert len(tried) == 9 and tried[3] == tried[4] and len(set(tried)) == 8
+    assert not list(Path("out/locks").glob("study-*-[0-9].lock"))
+
+
+def test_processes_share_a_study(distilled):
+    distilled.before = lambda number: time.sleep(0.05)
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            try:
+                cli.run("tune", (*WORDS, "trials=12", "study=shared"))
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    assert len(distilled.tried) == 12 and len(set(distilled.tried)) > 9
+
+
+def test_a_trial_that_fails_counts_and_the_first_one_ends_the_study(distilled, capsys):
+    def fail(number: int) -> None:
+        if number == 3:
+            raise FloatingPointError("loss is nan")
+
+    distilled.before = fail
+    assert cli.run("tune", (*WORDS, "trials=5")) == 0
+    assert len(distilled.tried) == 5
+    assert "5 trials, 1 failed" in capsys.readouterr().out
+    [note] = list_runs(Path("out")).failures
+    assert note["error"] == "FloatingPointError: loss is nan"
+    assert note["settings"]["method.lam"] == distilled.tried[2]
+
+    distilled.before = lambda number: 1 / 0
+    assert cli.run("tune", (*WORDS, "trials=5", "study=other")) == 1
+    assert len(distilled.tried) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("trials=0",), "trials=0 should be 1 or more"),
+        (("sampler=tpa",), "sampler"),
+        (("study=../x",), "study=../x: use letters, digits, '_', '-', '+' and '.'"),
+        (("~method.ranges",), "method tsd declares no ranges"),
+        (("method.ranges={method.lam:{low:2,high:1}}",), "method.lam should have low < high"),
+        (
+            ("+method.ranges={method.lan:{low:1,high:2}}",),
+            "there is no setting 'method.lan'",
+        ),
+        (("retrain=true",), "tune takes neither retrain=true nor why=true"),
+    ],
+)
+def test_mistakes_are_said(distilled, capsys, words, said):
+    assert cli.run("tune", (*WORDS, *words)) == 2
+    assert said in capsys.readouterr().err
+    assert not distilled.tried
+
+
+def test_a_name_is_one_studys(distilled, capsys):
+    assert cli.run("tune", (*WORDS, "trials=1", "study=mine")) == 0
+    assert cli.run("tune", (*WORDS, "trials=1", "study=mine", "training.epochs=7")) == 2
+    assert "study=mine tunes something else in out; choose another name" in capsys.readouterr().err
+
+
+def test_a_tuned_run_is_an_ordinary_record_that_names_its_study(capsys):
+    tiny = (
+        *("teacher=fcn_8", "teacher.training.epochs=1", "saliency.window=0.2", "saliency.perturbations=4"),
+        *("student=lstm_8", "training.epochs=1", "dataset.download=false"),
+    )
+    assert cli.run("tune", (*WORDS, *tiny, "trials=2", "study=mine")) == 0
+    records = list_runs(Path("out")).results
+    assert [record["study"] for record in records] == ["mine", "mine"]
+    assert all("study" not in record["settings"] and "trials" not in record["settings"] for record in records)
+    assert all(not any("ranges" in name for name in record["settings"]) for record in records)
+    lam = max(record["settings"]["method.lam"] for record in records)
+    assert cli.run("distill", (*WORDS, *tiny, f"method.lam={lam}")) == 0
+    assert "already there" in capsys.readouterr().out
+    assert list_runs(Path("out")).results[0]["study"] == "mine"
