@@ -129,7 +129,9 @@ class CalibrationTarget(Enum):
 class SplitConf:
     """The validation part: a fraction of the training series, and the seed of the split."""
 
+    # share of each class of the training part that is held out; 0 for none [fraction]
     validation: float = 0.2
+    # seed of the split
     seed: int = 0
 
 
@@ -149,6 +151,7 @@ class TrainingConf:
     optimizer: Optimizer = Optimizer.adam
     patience: int = 50
     monitor: str = "ce"
+    # a schedule of the learning rate from conf/scheduler; null: constant
     scheduler: Any = None
     schedule_by: Stepping = Stepping.epoch
     restarts: int = 0
@@ -190,6 +193,7 @@ class SaliencyConf:
     sampling: Sampling = Sampling.uniform
     per_channel: bool = False
     batch_norm: BatchNorm = BatchNorm.clean
+    # what is put into a window; the method fd_noise sets it
     donors: Donors = Donors.opposing
 
 
@@ -203,12 +207,19 @@ class TeacherConf:
     the teachers of an ensemble: their names, or their settings by name.
     """
 
+    # name in records and tables
     name: str = MISSING
+    # what the teacher is: a `tsdistill.teachers.base.Teacher` and its settings
     kind: Any = field(default_factory=lambda: {"_target_": "tsdistill.teachers.network.NetworkTeacher"})
+    # the network of a teacher that is one, from conf/model
     model: Any = None
+    # folds whose models answer training series they have not seen; 0: none; auto: where worth it
     cross_fit: int | str = "auto"
+    # file of a teacher that is read (checkpoint, answers)
     path: str | None = None
+    # teachers of an ensemble: names, or settings by name
     members: Any = None
+    # seeds that are trained; the best on validation is kept
     seeds: list[int] = field(default_factory=lambda: [0])
     training: TrainingConf = field(default_factory=TrainingConf)
 
@@ -217,7 +228,9 @@ class TeacherConf:
 class StudentConf:
     """The student's model."""
 
+    # name in records and tables
     name: str = MISSING
+    # the network, from conf/model
     model: Any = MISSING
 
 
@@ -238,7 +251,9 @@ class CalibrationConf:
 class BaseConf:
     """What every command takes."""
 
+    # folder of all that is stored; `report` reads several: out=A,B
     out: str = "tsdistill-out"
+    # show where an error came from
     debug: bool = False
 
 
@@ -258,6 +273,7 @@ class TeacherTaskConf(BaseConf):
     """
 
     dataset: Any = MISSING
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
     split: SplitConf = field(default_factory=SplitConf)
     teacher: TeacherConf = field(default_factory=TeacherConf)
@@ -279,9 +295,13 @@ class DistillConf(TeacherTaskConf):
     method: Any = MISSING
     training: TrainingConf = field(default_factory=TrainingConf)
     calibration: CalibrationConf = field(default_factory=CalibrationConf)
+    # seed of the student's start and batches
     seed: int = 0
+    # setting of the method's grid; 0: its default
     trial: int = 0
+    # train again and replace the record that is there
     retrain: bool = False
+    # run nothing; say whether the run is stored and, if not, what differs
     why: bool = False
     study: str | None = None
 
@@ -320,9 +340,13 @@ class OnlyConf:
     On the command line ``dataset=A,B`` stands for ``only.dataset=[A,B]``.
     """
 
+    # data sets to read; on the command line dataset=A,B
     dataset: list[str] | None = None
+    # methods to read
     method: list[str] | None = None
+    # teachers to read
     teacher: list[str] | None = None
+    # students to read
     student: list[str] | None = None
 
 
@@ -395,20 +419,33 @@ class ReportConf(BaseConf):
     """
 
     where: str | None = None
-
+    # part of the data on which settings are selected
     select: Selection = Selection.validation
+    # when one of a method's settings is selected: where all have equally many, or as told
     tune: Tune = Tune.equal
+    # row that the others are compared with; null: tsd, else none
     reference: str | None = None
+    # stored metrics that have tables and figures; the first decides among settings
     metric: list[str] = field(default_factory=lambda: ["average_precision"])
+    # what is shown instead of a stored name: labels.tsd_kd='TSD+KD'
     labels: dict[str, str] = field(default_factory=dict)
+    # methods in the order shown; the rest follow
     order: list[str] = field(default_factory=list)
+    # metrics of the summary; null: those of metric and the usual six
     columns: list[str] | None = None
+    # one or two settings of which every value has a row and a point in a figure
     vary: list[str] = field(default_factory=list)
+    # CSV file of published numbers that stand beside ours
     published: str | None = None
+    # of metrics in tables [digits]
     decimals: int = 3
+    # true, false, or the kinds that are drawn, such as curves,confusion; all: every kind
     figures: Any = True
+    # what figures are drawn for: a page, a column of 3.4 inches, slides
     style: FigureStyle = FigureStyle.text
+    # folder to write into; null: report below out, filtered reports below that
     to: str | None = None
+    # folder of a report to make again from the same records
     again: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
 
@@ -421,10 +458,12 @@ class RestoreConf(BaseConf):
     such a record is refused, since it may come from anywhere.
     """
 
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
     hardware: HardwareConf = field(default_factory=HardwareConf)
     where: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
+    # build models and readers from outside of tsdistill and torch that a record names
     allow_code: bool = False
 
 
@@ -473,6 +512,7 @@ class StudentChoiceConf(BaseConf):
     run: str | None = None
     where: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
     references: int = 8
     allow_code: bool = False
@@ -537,9 +577,13 @@ class ExportConf(StudentChoiceConf):
 class DatasetsConf(BaseConf):
     """``tsdistill datasets``: list sets or a ``collection``, show one by ``name``, or ``download``."""
 
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
+    # set to show
     name: str | None = None
+    # collection to list, such as @learning
     collection: str | None = None
+    # set or collection to download
     download: str | None = None
 
 
