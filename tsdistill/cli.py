@@ -1,5 +1,6 @@
 """The commands; each takes Hydra overrides and Hydra's own flags."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill import __version__
-from tsdistill.errors import DamagedError, TsdistillError, nearest, one_line
+from tsdistill.errors import DamagedError, TsdistillError, nearest, one_line, visible
 
 HELP = """\
 tsdistill compresses time series classifiers by knowledge distillation.
@@ -91,6 +92,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     """
     from tsdistill.config.code import watch_imports
 
+    _show_warnings()
     watch_imports()  # before whatever computes a number is imported
     import hydra
 
@@ -124,9 +126,9 @@ def run(command: str, overrides: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except DamagedError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 1
-    except (TsdistillError, OSError, *CONFIG_ERRORS) as error:
+    except (TsdistillError, OSError, MemoryError, *CONFIG_ERRORS) as error:
         if debug:
             raise
         told = explain(error) if isinstance(error, CONFIG_ERRORS) else one_line(error)
@@ -134,9 +136,23 @@ def run(command: str, overrides: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"tsdistill: internal error: {one_line(error)}; debug=true shows where", file=sys.stderr)
+        told = visible(one_line(error))
+        print(f"tsdistill: internal error: {told}; debug=true shows where", file=sys.stderr)
         return 1
     return 1 if sweep.failed_jobs else 0
+
+
+class _Line(logging.Formatter):
+    """A warning's text, in which nothing commands a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def _show_warnings() -> None:
+    """Print warnings as plain lines; the standard library's last handler is the only one at first."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Line())
 
 
 def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> Callable[[Any], None]:
@@ -259,7 +275,7 @@ def _flags_last(words: Sequence[str]) -> list[str]:
 
 
 def _refuse(message: str) -> int:
-    print(f"tsdistill: {message}", file=sys.stderr)
+    print(f"tsdistill: {visible(message)}", file=sys.stderr)
     return 2
 
 

@@ -6,16 +6,45 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.live import Live
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from tsdistill.errors import visible
+
 __neutral__ = "what is printed"
 
-console = Console(soft_wrap=True, highlight=False)
+
+class _Visible:
+    """Something to print whose texts command no terminal; what rich itself does stays."""
+
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for part in console.render(self._inner, options):
+            yield part if part.control else Segment(visible(part.text), part.style)
+
+
+class _AllVisible(RenderHook):
+    """Makes all that a console prints visible."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(each) for each in renderables]
+
+
+def _console(**settings: Any) -> Console:
+    made = Console(highlight=False, **settings)
+    made.push_render_hook(_AllVisible())
+    return made
+
+
+console = _console(soft_wrap=True)
 if not console.is_terminal:
     console.width = 110  # a pipe has no width of its own; tables need some
 PLAIN_INTERVAL = 10.0
@@ -99,9 +128,9 @@ def told_to(listener: Callable[[Said | Shown], None]) -> Iterator[None]:
 def say(text: str) -> None:
     """Print one line as it is."""
     if _listener is not None:
-        _listener(Said(_prefix + text))
+        _listener(Said(visible(_prefix + text)))
     else:
-        console.print(escape(_prefix + text))
+        console.print(escape(visible(_prefix + text)))
 
 
 def is_live() -> bool:
@@ -282,7 +311,7 @@ def table_width() -> int:
 
 def print_table(table: Table) -> None:
     """Print a table as wide as ``table_width`` allows."""
-    Console(highlight=False, width=table_width()).print(table)
+    _console(width=table_width()).print(table)
 
 
 def fold(text: str, width: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsdistill.errors import TsdistillError
+from tsdistill.errors import TsdistillError, visible
 from tsdistill.store.artefact import replaced_whole
 from tsdistill.store.listing import held_file, list_runs
 from tsdistill.store.records import read_run, run_folder
@@ -223,10 +223,15 @@ def of_one_type(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def as_csv(frame: "pd.DataFrame") -> str:
-    """A frame as CSV in which no text is a formula to a spreadsheet: an apostrophe goes before = + - @."""
+    """A frame as CSV that commands no one: control characters are written out, formulas get an apostrophe.
+
+    A formula is to a spreadsheet what begins with = + - or @.
+    """
 
     def neutral(value: Any) -> Any:
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+        if not isinstance(value, str):
+            return value
+        return f"'{visible(value)}" if value.startswith(_FORMULA) else visible(value)
 
     return str(frame.map(neutral).rename(columns=neutral).to_csv(index=False, lineterminator="\n"))
 
