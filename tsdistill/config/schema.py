@@ -279,7 +279,9 @@ class TeacherTaskConf(BaseConf):
     teacher: TeacherConf = field(default_factory=TeacherConf)
     saliency: SaliencyConf = field(default_factory=SaliencyConf)
     hardware: HardwareConf = field(default_factory=HardwareConf)
+    # when a failed run ends its sweep: fast (at once) | late (after all others)
     fail: Fail = Fail.late
+    # how often a run of a sweep is begun again whose process died without an error of its own [tries]
     retry: int = 0
 
 
@@ -303,6 +305,7 @@ class DistillConf(TeacherTaskConf):
     retrain: bool = False
     # run nothing; say whether the run is stored and, if not, what differs
     why: bool = False
+    # study that the run belongs to, which `tsdistill tune` sets
     study: str | None = None
 
 
@@ -322,7 +325,9 @@ class TuneConf(DistillConf):
     processes may work on one.
     """
 
+    # settings that the study tries in all; the first is the default [trials]
     trials: int = 30
+    # how settings are chosen: tpe | random | grid
     sampler: Sampler = Sampler.tpe
 
 
@@ -396,6 +401,7 @@ class PackConf(BaseConf):
 class MergeConf(BaseConf):
     """``tsdistill merge``; ``sources`` are the folders that ``from=A,B`` names."""
 
+    # folders to copy from; on the command line from=A,B
     sources: str | None = None
 
 
