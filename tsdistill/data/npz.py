@@ -76,10 +76,11 @@ def part_of(arrays: Mapping[str, NDArray[Any]], half: str, where: str) -> RawPar
     if f"lengths{half}" in arrays:
         part = _cut(part, arrays[f"lengths{half}"], f"{where}: lengths{half}")
     for fault, found in (
-        ("an infinite value", np.isinf(part.values).any),
-        ("no value at all", np.isnan(part.values).all),
+        ("an infinite value", np.isinf(part.values).any(axis=(1, 2))),
+        ("a value too large for float32", (np.abs(part.values) > np.finfo(np.float32).max).any(axis=(1, 2))),
+        ("no value at all", np.isnan(part.values).all(axis=(1, 2))),
     ):
-        for n in np.flatnonzero(found(axis=(1, 2))):
+        for n in np.flatnonzero(found):
             raise TsdistillError(f"{where}: series {n + 1} of x{half} has {fault}")
     return part
 
