@@ -46,8 +46,12 @@ SEEDS = (0, 1)
 PROCESSES = (0, 1)
 """One goes through the runs from the beginning, one from the end."""
 KINDS = ("teachers", "pools", "runs")
-SHARE = 6
+SHARE = 4
 """One process is killed about so many times in the time of an undisturbed sweep."""
+COUNTED = (
+    *("sweeps", "kills", "resumed in training", "resumed in a pool", "records", "records that differ"),
+    *("leftovers", "whole things made again", "failed processes"),
+)
 TIMES = ("timing.json", "manifest.json")
 """Files that differ with the time: the manifest holds the other's hash."""
 
@@ -199,9 +203,7 @@ def _check(out: Path, whole: dict[str, bytes], counts: Counter[str]) -> None:
 
 
 def _told(counts: Counter[str]) -> str:
-    names = ("sweeps", "kills", "resumed in training", "resumed in a pool", "records", "records that differ")
-    names = (*names, "leftovers", "whole things made again", "failed processes")
-    return ", ".join(f"{counts[name]} {name}" for name in names)
+    return ", ".join(f"{counts[name]} {name}" for name in COUNTED)
 
 
 if __name__ == "__main__":

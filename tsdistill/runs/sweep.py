@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from tsdistill.console import prefixed, say
 from tsdistill.errors import TsdistillError, one_line
+from tsdistill.runs.signals import heeded_by_worker
 from tsdistill.store.artefact import write_atomically
 
 SWEEP_VARIABLE = "TSDISTILL_SWEEP"
@@ -71,7 +72,7 @@ def as_job(
     if not in_sweep():
         task()
         return
-    with prefixed(f"{place_in_sweep()} "):
+    with heeded_by_worker(), prefixed(f"{place_in_sweep()} "):
         told = None
         try:
             task()
