@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all test-faults lint types tests test-page benchmark five-sets controls paper paper-as-released modern planted architectures published clean
+.PHONY: help setup demo test test-all test-faults test-kills lint types tests test-page benchmark five-sets controls paper paper-as-released modern planted architectures published clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -28,6 +28,9 @@ test: lint types tests  ## lint, types and tests
 
 test-all: $(READY)  ## the tests, and the kernel's bits under two instruction sets
 	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -n 2
+
+test-kills: $(READY)  ## a sweep whose processes are killed 100 times at random moments
+	$(BIN)/python scripts/kill_sweeps.py
 
 test-faults: $(READY)  ## every stored file damaged in every way, under every command
 	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -q tests/faults

@@ -274,3 +274,19 @@ def test_without_an_interval_a_signal_ends_the_run_all_the_same(taught, tmp_path
     at_offer(monkeypatch, lambda n: signal.raise_signal(signal.SIGTERM) if n == 2 else None)
     assert run("distill", (*KD[1:], f"out={out}", "hardware.checkpoint_seconds=0")) == 143
     assert checkpoints(out) == []
+
+
+def test_clean_removes_the_checkpoints_that_no_run_goes_on_from(broken, monkeypatch, capsys):
+    (folder,) = checkpoints(broken)
+    assert run("clean", (f"out={broken}", "apply=true")) == 0
+    assert folder.is_dir()
+    state = json.loads((folder / STATE).read_text())
+    state["state"]["made_for"]["settings"]["code"]["tsdistill.methods.kd"] = "edited"
+    (folder / STATE).write_text(json.dumps(state))
+    capsys.readouterr()
+    assert run("clean", (f"out={broken}", "apply=true")) == 0
+    assert (
+        f"removed: checkpoint UnitTest/{folder.name}: tsdistill.methods.kd was edited"
+        in capsys.readouterr().out
+    )
+    assert checkpoints(broken) == []

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tsdistill.config.schema import CleanConf
     from tsdistill.runs.clean import Thing
 
-SINGULAR = {"teachers": "teacher", "pools": "pool", "maps": "map", "runs": "run"}
+SINGULAR = {"teachers": "teacher", "pools": "pool", "maps": "map", "runs": "run", "checkpoints": "checkpoint"}
 
 
 def run(composed: Any) -> None:

@@ -97,7 +97,8 @@ class LossTerm(nn.Module):
 
     A subclass declares what it needs, so that a method is refused before training under a teacher that lacks
     it, and maps a step to a scalar. It may hold parameters, which are trained with the student, and state
-    between steps (a memory bank, a momentum copy) in buffers, which are stored with the run.
+    between steps (a memory bank, a momentum copy) in buffers, which are stored with the run. A
+    ``torch.Generator`` of its own is an attribute. All three are part of a checkpoint.
 
     Attributes:
         needs: see ``Need``.

@@ -2,8 +2,9 @@
 
 A run's record goes if its key, computed again with today's code, differs. A teacher stays if its own key is
 current or if a record that stays names it. A pool stays if its teacher does and its key is current; maps of
-training series if their pool does; maps of test series, whose key covers no code, with their teacher. What
-can't be judged here stays, and so does whatever tsdistill has not made.
+training series if their pool does; maps of test series, whose key covers no code, with their teacher. A
+checkpoint stays unless what it is of is stored or its code was edited. What can't be judged here stays, and
+so does whatever tsdistill has not made.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +17,9 @@ from safetensors import SafetensorError, safe_open
 
 from tsdistill.config.schema import OnlyConf, SaliencyConf
 from tsdistill.errors import TsdistillError, nearest
-from tsdistill.runs.reach import Verdict, judge_run, judge_teacher, pool_key_today
+from tsdistill.runs.reach import Verdict, judge_checkpoint, judge_run, judge_teacher, pool_key_today
 from tsdistill.store.artefact import discard
+from tsdistill.store.checkpoints import STATE, artefact_of
 from tsdistill.store.contents import Folder
 from tsdistill.store.formats import from_yaml, read_json
 from tsdistill.store.inventory import Entry, inventory
@@ -111,8 +113,9 @@ def remove(thing: Thing) -> bool:
     if thing.entry.what != "artefact":
         discard(path)
         return True
-    key = path.name.partition("-")[0] if thing.entry.kind == "runs" else path.name
-    with locked_if_free(path.with_name(key)) as held:
+    made = artefact_of(path) if thing.entry.kind == "checkpoints" else path
+    key = made.name.partition("-")[0] if thing.entry.kind == "runs" else made.name
+    with locked_if_free(made.with_name(key)) as held:
         if held:
             discard(path)
     return held
@@ -181,7 +184,12 @@ def _map(entry: Entry, names: Mapping[str, Any]) -> Thing:
         return Thing(entry, Verdict(None), names, {**facts, "of": sorted(stored.keys())})
 
 
-_JUDGES = {"runs": _run, "teachers": _teacher, "pools": _pool, "maps": _map}
+def _checkpoint(entry: Entry, names: Mapping[str, Any]) -> Thing:
+    settings = read_json(entry.path / STATE)["state"]["made_for"]["settings"]
+    return Thing(entry, judge_checkpoint(entry.path, settings["code"]), names)
+
+
+_JUDGES = {"runs": _run, "teachers": _teacher, "pools": _pool, "maps": _map, "checkpoints": _checkpoint}
 
 
 def _needed(teacher: Thing, named: bool) -> Thing:

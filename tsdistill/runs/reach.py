@@ -5,17 +5,20 @@ The data are taken as stored: a record is judged by its own fingerprint of them,
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tsdistill.config.code import code_behind
 from tsdistill.config.schema import DistillConf, Donors, SaliencyConf, SplitConf, TeacherConf, TrainingConf
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.spec import RunSpec, pool_facts, teacher_facts
 from tsdistill.runs.why import differences
 from tsdistill.saliency.draws import resolve_window
 from tsdistill.saliency.pools import pool_limits
+from tsdistill.store.checkpoints import artefact_of
 from tsdistill.store.formats import from_yaml
 from tsdistill.store.keys import key_of
 
@@ -61,6 +64,23 @@ def judge_teacher(key: str, config: Mapping[str, Any]) -> Verdict:
     except _UNJUDGED as error:
         return Verdict(None, one_line(error))
     return _stale(today, stored)
+
+
+def judge_checkpoint(checkpoint: Path, code: Mapping[str, str]) -> Verdict:
+    """Say whether a checkpoint could still be gone on from.
+
+    Args:
+        checkpoint: its folder.
+        code: digests of the code behind what it is of.
+    """
+    if artefact_of(checkpoint).is_dir():
+        return Verdict(False, "what it is of is stored")
+    try:
+        today = code_behind(sorted(code))
+    except TsdistillError as error:
+        return Verdict(None, one_line(error))
+    edited = sorted(name for name, digest in code.items() if today.get(name) != digest)
+    return Verdict(False, f"{edited[0]} was edited") if edited else Verdict(True)
 
 
 def judge_run(result: Mapping[str, Any], config_yaml: str, facts: Mapping[str, Any]) -> Verdict:

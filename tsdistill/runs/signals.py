@@ -1,15 +1,26 @@
-"""Ctrl-C and SIGTERM: what is under way first writes down how far it has come, then the process ends."""
+"""Ctrl-C and SIGTERM: what is under way first writes down how far it has come, then the process ends.
 
+The processes of a sweep's launcher are asked to do the same, and are waited for.
+"""
+
+import multiprocessing
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 HEEDED = (signal.SIGINT, signal.SIGTERM)
+GRACE = 25.0
+"""Seconds that a launcher's processes have to end; a cluster's scheduler gives some 30 before it kills."""
+LINGER = 2.0
+"""Seconds that such a process stays after its work, since the launcher kills the others once one is gone."""
 
 _asked: signal.Signals | None = None
 _deferring = 0
+_heeding = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -41,17 +52,42 @@ def heeded() -> Iterator[None]:
 
     Elsewhere than in the main thread, which alone may handle signals, nothing changes.
     """
-    global _asked
+    global _asked, _heeding
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.signal(number, _handle) for number in HEEDED}
+    outer, _heeding = _heeding, True
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _asked = None
+        _asked, _heeding = None, outer
+
+
+@contextmanager
+def heeded_by_worker() -> Iterator[None]:
+    """Let a launcher's process end after what it does in the meantime, if a signal asked for that.
+
+    In the command's own process, which heeds signals already, and in other threads nothing changes.
+    """
+    if _heeding or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        with heeded():
+            yield
+    except Stopped as stopped:
+        time.sleep(LINGER)
+        os._exit(stopped.status)
+    for number in HEEDED:  # an idle process that died at once would take the others with it
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    time.sleep(LINGER)
+    os._exit(128 + number)
 
 
 @contextmanager
@@ -71,4 +107,17 @@ def _handle(number: int, frame: FrameType | None) -> None:
     global _asked
     again, _asked = _asked is not None, signal.Signals(number)
     if again or not _deferring:
+        if not again:
+            _end_children(number)
         stop()
+
+
+def _end_children(number: int) -> None:
+    """Pass a signal on to a launcher's processes, and wait for them."""
+    children = [child for child in multiprocessing.active_children() if child.pid is not None]
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, number)  # type: ignore[arg-type]
+    until = time.monotonic() + GRACE
+    for child in children:
+        child.join(max(0.0, until - time.monotonic()))

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from tsdistill.config.schema import Fail
 from tsdistill.console import prefixed, say
 from tsdistill.errors import TsdistillError, one_line
+from tsdistill.runs.signals import heeded_by_worker
 from tsdistill.store.artefact import write_atomically
 from tsdistill.store.locks import BusyError
 
@@ -111,7 +112,7 @@ def as_job(
     if not in_sweep():
         task()
         return
-    with prefixed(f"{place_in_sweep()} "):
+    with heeded_by_worker(), prefixed(f"{place_in_sweep()} "):
         told = None
         try:
             if _lost is not None:

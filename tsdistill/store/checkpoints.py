@@ -36,6 +36,12 @@ def checkpoint_folder(artefact: Path) -> Path:
     return artefact.parents[2] / FOLDER / artefact.parent.name / f"{kind}-{artefact.name}"
 
 
+def artefact_of(checkpoint: Path) -> Path:
+    """Where the artefact of a checkpoint lies, or would."""
+    kind, _, key = checkpoint.name.partition("-")
+    return checkpoint.parents[2] / kind / checkpoint.parent.name / key
+
+
 def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint, in the place of one that is there.
 

@@ -14,7 +14,7 @@ from tsdistill.store.manifest import FILES, MANIFEST
 from tsdistill.store.packs import is_pack, packs_in
 from tsdistill.store.temporary import is_temporary
 
-KINDS = ("maps", "pools", "runs", "teachers")
+KINDS = ("checkpoints", "maps", "pools", "runs", "teachers")
 """Folders of an output folder that hold artefacts; what depends on others comes first."""
 STALE_SECONDS = 24 * 3600.0
 """Age of a cache's temporary file that is listed; a writer that loses one does without the cache."""

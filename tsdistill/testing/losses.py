@@ -17,7 +17,10 @@ from tsdistill.saliency.pools import pool_logits
 from tsdistill.saliency.source import CachedWindows
 from tsdistill.teachers.network import NetworkTeacher
 from tsdistill.training.loop import fit
+from tsdistill.training.state import Captured, FitResult, NoKeeper, TrainingState
 
+BROKEN_AFTER = 7
+"""Steps, in the middle of an epoch, after which a training is broken off and resumed."""
 N, V, CHANNELS, CLASSES, LENGTH, WINDOW = 12, 5, 1, 3, 16, 4
 
 Network = Callable[[int, int], nn.Module]
@@ -43,7 +46,8 @@ def check_loss_term(
     """Check a loss term with a small teacher and student, convolutional ones unless you say otherwise.
 
     The loss is a finite scalar with a gradient for the student, the teacher stays as it is, validation
-    changes no state, two equal runs give equal weights, and a short training lowers the loss.
+    changes no state, two equal runs give equal weights, even if one is broken off and resumed, and a short
+    training lowers the loss.
 
     Args:
         build: makes a new term, such as its class.
@@ -69,9 +73,13 @@ def check_loss_term(
     assert all(torch.isfinite(gradient).all() for gradient in gradients), "the gradient is not finite"
     _check_validation(task)
     history = _trained(build, network, student, parts, weight)
-    assert history[0] == _trained(build, network, student, parts, weight)[0], (
-        "two equal runs end in different weights"
-    )
+    if history[0] != _trained(build, network, student, parts, weight, BROKEN_AFTER)[0]:
+        assert history[0] == _trained(build, network, student, parts, weight)[0], (
+            "two equal runs end in different weights"
+        )
+        raise AssertionError(
+            "a run that is broken off and resumed ends in other weights; keep state in buffers or generators"
+        )
     assert history[1][-1] <= history[1][0], "30 epochs of training do not lower the loss"
     same = all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     assert same, "the term changes the teacher"
@@ -94,20 +102,56 @@ def _trained(
     student: Network,
     parts: dict[str, TensorPart],
     weight: float,
+    broken_after: int = 0,
 ) -> tuple[list[list[float]], list[float]]:
-    """Weights after a short training, and the training loss of each epoch."""
-    task = _task(build, teacher, student, parts, weight)
-    result = fit(
-        task,
-        TrainingConf(epochs=30, batch_size=6, lr=0.01, patience=0, monitor="train_loss"),
-        rows=N,
-        validated=False,
-        generator=torch.Generator().manual_seed(0),
-        device=torch.device("cpu"),
-    )
+    """Weights after a short training, and its smoothed loss at the beginning and the end.
+
+    Training is broken off after the step ``broken_after`` (0: never) and resumed with everything new.
+    """
+    keeper = _Break(broken_after)
+
+    def attempt() -> tuple[StageTask, FitResult]:
+        task = _task(build, teacher, student, parts, weight)
+        conf = TrainingConf(epochs=30, batch_size=6, lr=0.01, patience=0, monitor="train_loss")
+        order, device = torch.Generator().manual_seed(0), torch.device("cpu")
+        return task, fit(task, conf, rows=N, validated=False, generator=order, device=device, keeper=keeper)
+
+    try:
+        task, result = attempt()
+    except _BrokenOffError:
+        task, result = attempt()
     losses = [float(row["value"]) for row in result.history if row["name"] == "train/loss"]
     smooth = [sum(losses[:3]) / 3, sum(losses[-3:]) / 3]
     return [p.detach().flatten().tolist() for p in task.student.parameters()], smooth
+
+
+class _BrokenOffError(Exception):
+    """Breaks a training off."""
+
+
+class _Break(NoKeeper):
+    """Breaks a training off after a step, and restores it when it begins the next time.
+
+    Args:
+        after: the step; 0 for none.
+    """
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+        self._captured: Captured | None = None
+
+    def begin(self, state: TrainingState) -> bool:
+        """See ``Keeper``."""
+        if self._captured is not None:
+            state.restore(self._captured)
+        return False
+
+    def step(self, state: TrainingState) -> None:
+        """See ``Keeper``."""
+        self._left -= 1
+        if self._left == 0:
+            self._captured = copy.deepcopy(state.capture())
+            raise _BrokenOffError
 
 
 def _task(

@@ -169,6 +169,8 @@ class TrainingState:
         self.optimizer.load_state_dict(captured["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(captured["scheduler"])
+            # The mark by which PyTorch knows that a step came first; else it warns that the order is wrong.
+            self.optimizer._opt_called = True  # type: ignore[attr-defined]
         self.order.set_state(captured["order"])
         best = captured["best"]
         weights = {name: tensor.to(self.device) for name, tensor in best["weights"].items()}
