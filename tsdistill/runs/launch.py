@@ -56,7 +56,7 @@ def launch(
     kinds = {job.number: kind_of(job.words, config) for job in jobs}
     durations = stored_durations(Path(config.out), {kind.dataset for kind in kinds.values()})
     display = Display(kinds, several, durations)
-    sweep = _Sweep(config, display)
+    sweep = _Sweep(config, display, frozenset.intersection(*(frozenset(job.words) for job in jobs)))
     composer = composer_of(context.config_loader, config)  # type: ignore[arg-type]
     with display.shown():
         if several == 1 and not config.retry:
@@ -68,14 +68,15 @@ def launch(
 class _Sweep:
     """A sweep's settings and notes."""
 
-    def __init__(self, config: DictConfig, display: Display) -> None:
-        self.display = display
+    def __init__(self, config: DictConfig, display: Display, shared: frozenset[str]) -> None:
+        self.display, self._shared = display, shared
         self.retry: int = config.retry
         self._fast = config.fail is Fail.fast
         self._folder = Path(config.hydra.sweep.dir)
 
     def begin(self, job: Job) -> None:
-        self.display.begin(job.number, f"{place_in_sweep(job.number)} {' '.join(job.words)}")
+        own = [word for word in job.words if word not in self._shared]  # in which it differs from others
+        self.display.begin(job.number, " ".join([place_in_sweep(job.number), *own]))
 
     def ended(self, job: Job) -> bool:
         """Read how a job ended; returns whether the sweep goes on."""
