@@ -27,6 +27,7 @@ commands:
   export          write a stored student as a PyTorch folder, an ONNX graph or a C header
   report          write tables from all stored runs
   runs            list stored runs, show one in full, compare two, or verify all that is stored
+  track           write stored runs for TensorBoard or MLflow
   merge           copy what other folders hold into one
   pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
@@ -163,7 +164,7 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 
 TEXTS = (
     *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again"),
-    *("name", "collection", "download", "run", "sources", "teacher.path"),
+    *("name", "collection", "download", "run", "sources", "folder", "teacher.path"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
@@ -245,7 +246,7 @@ COMPOSING = ("train-teacher", "distill", "tune", "ask")
 
 COMMANDS = (
     *("train-teacher", "distill", "tune", "ask", "evaluate", "explain", "predict", "export"),
-    *("report", "runs", "merge", "pack", "clean", "datasets"),
+    *("report", "runs", "track", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 
