@@ -30,6 +30,7 @@ commands:
   report          write tables from all stored runs
   status          count what is done, running, failed and missing of a sweep, or of all that is stored
   runs            list stored runs, show one in full, compare two, or verify all that is stored
+  track           write stored runs for TensorBoard or MLflow
   merge           copy what other folders hold into one
   pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
@@ -208,7 +209,7 @@ def _asks(words: Sequence[str]) -> bool:
 
 TEXTS = (
     *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again", "published"),
-    *("name", "collection", "download", "run", "sources", "teacher.path"),
+    *("name", "collection", "download", "run", "sources", "folder", "teacher.path"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
@@ -295,7 +296,7 @@ COMPOSING = ("train-teacher", "distill", "tune", "ask")
 
 COMMANDS = (
     *("train-teacher", "distill", "tune", "ask", "evaluate", "explain", "predict", "export"),
-    *("report", "runs", "status", "merge", "pack", "clean", "datasets"),
+    *("report", "runs", "status", "track", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
 

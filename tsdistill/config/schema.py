@@ -390,6 +390,23 @@ class CleanConf(BaseConf):
     apply: bool = False
 
 
+class TrackerName(Enum):
+    """Experiment trackers that stored runs can be written for."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+
+
+@dataclass
+class TrackConf(BaseConf):
+    """``tsdistill track``: ``to`` is the tracker, ``folder`` where it is written (null: below ``out``)."""
+
+    to: TrackerName | None = None
+    folder: str | None = None
+    where: str | None = None
+    only: OnlyConf = field(default_factory=OnlyConf)
+
+
 @dataclass
 class PackConf(BaseConf):
     """``tsdistill pack``: ``unpack`` turns packs back into folders."""
@@ -608,6 +625,7 @@ COMMANDS = {
     "clean": CleanConf,
     "merge": MergeConf,
     "pack": PackConf,
+    "track": TrackConf,
     "datasets": DatasetsConf,
 }
 """Schema of each command; the name is that of its root config in ``conf/``."""
