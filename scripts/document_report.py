@@ -1,4 +1,4 @@
-"""Fill the tables of docs/report.md from docs/report-facts.yaml and the code: files, figures, columns, metrics.
+"""Fill the tables of docs/report.md from docs/report-facts.yaml and the code.
 
 python scripts/document_report.py
 """
