@@ -26,7 +26,7 @@ def main(out: str) -> None:
     """Print the metric's mean for each dataset and method."""
     runs = tsdistill.load_results(out)
     runs = runs[runs["status"] == "ok"].copy()
-    stored = [tsdistill.load_logits(out, run["dataset"], run["id"]) for _, run in runs.iterrows()]
+    stored = [tsdistill.load_arrays(out, run["dataset"], run["id"]) for _, run in runs.iterrows()]
     runs["calibration_error"] = [calibration_error(found["test"], found["y_test"]) for found in stored]
     print(runs.pivot_table("calibration_error", "dataset", "method").round(3))
 

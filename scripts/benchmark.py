@@ -30,6 +30,7 @@ from tsdistill.training.device import set_up
 
 MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "start": commands.measure_start,
+    "cold": commands.measure_cold,
     "step": steps.measure,
     "default": epochs.measure_default,
     "methods": methods.measure,
@@ -37,6 +38,7 @@ MEASURES: dict[str, Callable[[Path], list[Row]]] = {
     "epochs": epochs.measure_runs,
     "pool": pools.measure,
     "sweep": commands.measure_sweep,
+    "beside": commands.measure_beside,
     "report": commands.measure_report,
     "memory": memory.measure,
     "loading": loading.measure,

@@ -54,7 +54,7 @@ def main() -> None:
     varied = [c for c in own if runs[c].astype(str).nunique() > 1]
     rows = []
     for _, run in runs.iterrows():
-        stored = tsdistill.load_logits(asked.out, run["dataset"], run["id"])
+        stored = tsdistill.load_arrays(asked.out, run["dataset"], run["id"])
         name = " ".join([run["method"], *(f"{c.split('.')[1]}={run[c]}" for c in varied if run[c] == run[c])])
         for target, ridge in (("none", 0.0), *((t, r) for t in ("labels", "teacher") for r in RIDGES)):
             found = measured(stored, asked.part, target, ridge)

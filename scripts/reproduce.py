@@ -25,10 +25,12 @@ from measures.setting import Parts, fit_epochs, random_part, student, teacher
 from omegaconf import OmegaConf
 
 from tsdistill import cli
+from tsdistill.config.mistakes import CONFIG_ERRORS, explain
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import DistillConf, HardwareConf, register
 from tsdistill.console import say
 from tsdistill.data.catalogue import collection
+from tsdistill.errors import TsdistillError
 from tsdistill.runs.session import prepare
 from tsdistill.training.device import set_up
 
@@ -141,10 +143,22 @@ class Experiment:
 
 
 def main() -> None:
+    """Refuse mistakes in one line, as the command itself does."""
+    try:
+        _reproduce()
+    except CONFIG_ERRORS as error:
+        print(f"reproduce: {explain(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except TsdistillError as error:
+        print(f"reproduce: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _reproduce() -> None:
     """Say what it costs, ask, run, report."""
     name, *words = sys.argv[1:] or [""]
     if name not in SELECTION:
-        raise SystemExit(f"name an experiment: {', '.join(SELECTION)}")
+        raise TsdistillError(f"name an experiment: {', '.join(SELECTION)}")
     given = dict(word.split("=", 1) for word in words if word.startswith(("sets=", "yes=", "out=")))
     rest = [word for word in words if not word.startswith(("sets=", "yes=", "out="))]
     out = given.get("out", f"tsdistill-out/{name}")
@@ -174,7 +188,7 @@ def _sizes(experiment: Experiment, *, small: bool) -> dict[str, Size]:
             say(f"left out by sets=small, with runs above a minute: {', '.join(long)}")
         found = {name: size for name, size in found.items() if name not in long}
     if not found:
-        raise SystemExit("no set is left; set TSDISTILL_DATA to a folder with UCRArchive_2018/")
+        raise TsdistillError("no set is left; set TSDISTILL_DATA to a folder with UCRArchive_2018/")
     return found
 
 

@@ -35,3 +35,9 @@ def archive_root() -> Path:
     if not (root / "UCRArchive_2018").is_dir():
         pytest.skip(f"TSDISTILL_DATA={named} holds no UCRArchive_2018/")
     return root
+
+
+@pytest.fixture(autouse=True)
+def sweeps_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the jobs of a sweep in this process, where a test's patches reach them, unless it says how many."""
+    monkeypatch.setenv("TSDISTILL_JOBS", "1")

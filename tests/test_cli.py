@@ -146,8 +146,7 @@ def test_a_wrong_invocation_is_told_in_one_or_two_lines(
         (
             "train-teacher",
             ["retrain=true"],
-            "retrain: there is no setting 'retrain'; choose from: data_root, dataset, debug, hardware, "
-            "hydra, out, saliency, split, teacher",
+            "retrain: there is no setting 'retrain'; did you mean 'retry'?",
         ),
         ("train-teacher", ["seed=1"], "seed: there is no setting 'seed'; "),
         (

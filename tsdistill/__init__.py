@@ -4,17 +4,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tsdistill.report.frame import load_logits, load_results
+    from tsdistill.report.frame import load_arrays, load_curves, load_logits, load_results
     from tsdistill.runs.classifier import DistilledClassifier
     from tsdistill.runs.load import load
 
 __neutral__ = "names alone"
 __version__ = "0.1.0"
-__all__ = ["DistilledClassifier", "__version__", "load", "load_logits", "load_results"]
+__all__ = [
+    "DistilledClassifier",
+    "__version__",
+    "load",
+    "load_arrays",
+    "load_curves",
+    "load_logits",
+    "load_results",
+]
 
 _PUBLIC = {
     "DistilledClassifier": "tsdistill.runs.classifier",
     "load": "tsdistill.runs.load",
+    "load_arrays": "tsdistill.report.frame",
+    "load_curves": "tsdistill.report.frame",
     "load_logits": "tsdistill.report.frame",
     "load_results": "tsdistill.report.frame",
 }

@@ -1,15 +1,17 @@
 """The commands; each takes Hydra overrides and Hydra's own flags."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tsdistill import __version__
-from tsdistill.errors import DamagedError, TsdistillError, nearest, one_line
+from tsdistill.errors import DamagedError, TsdistillError, nearest, one_line, visible
 
 HELP = """\
 tsdistill compresses time series classifiers by knowledge distillation.
@@ -26,18 +28,21 @@ commands:
   predict         answer on new series with a stored student
   export          write a stored student as a PyTorch folder, an ONNX graph or a C header
   report          write tables from all stored runs
+  status          count what is done, running, failed and missing of a sweep, or of all that is stored
   runs            list stored runs, show one in full, compare two, or verify all that is stored
   track           write stored runs for TensorBoard or MLflow
   merge           copy what other folders hold into one
   pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
   datasets        list available sets, show one, or download a collection
+  completion      print a script by which bash, zsh or fish completes commands, groups and settings
 
 examples:
   tsdistill train-teacher dataset.name=GunPoint teacher=fcn
   tsdistill distill method=tsd dataset.name=GunPoint
   tsdistill distill -m method=none,kd,tsd seed=1,24,300 dataset.name=GunPoint,ItalyPowerDemand
   tsdistill distill experiment=demo
+  tsdistill status experiment=demo
   tsdistill report
   tsdistill predict input=new.csv dataset=GunPoint method=tsd
 
@@ -57,9 +62,22 @@ def main() -> None:
         print(__version__)
         sys.exit(0)
     command, rest = arguments[0], arguments[1:]
+    if command == COMPLETION:
+        sys.exit(_complete(rest))
     if command not in COMMANDS:
-        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, COMMANDS)}"))
+        known = (*COMMANDS, COMPLETION)
+        sys.exit(_refuse(f"there is no command '{command}'; {nearest(command, known)}"))
     sys.exit(run(command, rest))
+
+
+def _complete(words: Sequence[str]) -> int:
+    from tsdistill.commands import completion
+
+    try:
+        completion.run(words)
+    except TsdistillError as error:
+        return _refuse(str(error))
+    return 0
 
 
 def run(command: str, overrides: Sequence[str]) -> int:
@@ -70,10 +88,12 @@ def run(command: str, overrides: Sequence[str]) -> int:
         overrides: Hydra overrides and flags.
 
     Returns:
-        Exit status: 0; 1 if jobs of a sweep failed or on an internal error; 2 for a mistake of the user's.
+        Exit status: 0; 1 if jobs of a sweep failed or on an internal error; 2 for a mistake of the user's;
+        130 after Ctrl-C and 143 after SIGTERM.
     """
     from tsdistill.config.code import watch_imports
 
+    _show_warnings()
     watch_imports()  # before whatever computes a number is imported
     import hydra
 
@@ -81,7 +101,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     from tsdistill.config.mistakes import CONFIG_ERRORS, explain
     from tsdistill.config.resolve import conf_folder
     from tsdistill.config.schema import register
-    from tsdistill.runs import sweep
+    from tsdistill.runs import signals, sweep
 
     register(config_folders(overrides))
     sweep.name_sweep()
@@ -90,24 +110,26 @@ def run(command: str, overrides: Sequence[str]) -> int:
     debug = "debug=true" in overrides
     try:
         sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
-        start = hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")
+        name = "distill" if ASKING[0] in sys.argv else command
+        start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
         failures: list[Exception] = []
-        start(_kept_from_hydra(_task(command), failures))()
+        with signals.heeded():
+            start(_kept_from_hydra(_task(command), failures))()
         for error in failures:
             raise error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(
             "interrupted; finished work is stored, and the same command resumes from there",
             file=sys.stderr,
         )
-        return 130
+        return interrupt.status if isinstance(interrupt, signals.Stopped) else 130
     except BrokenPipeError:  # whoever read our output has seen enough; stay silent at exit too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except DamagedError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 1
-    except (TsdistillError, OSError, *CONFIG_ERRORS) as error:
+    except (TsdistillError, OSError, MemoryError, *CONFIG_ERRORS) as error:
         if debug:
             raise
         told = explain(error) if isinstance(error, CONFIG_ERRORS) else one_line(error)
@@ -115,15 +137,30 @@ def run(command: str, overrides: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"tsdistill: internal error: {one_line(error)}; debug=true shows where", file=sys.stderr)
+        told = visible(one_line(error))
+        print(f"tsdistill: internal error: {told}; debug=true shows where", file=sys.stderr)
         return 1
     return 1 if sweep.failed_jobs else 0
+
+
+class _Line(logging.Formatter):
+    """A warning's text, in which nothing commands a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def _show_warnings() -> None:
+    """Print warnings as plain lines; the standard library's last handler is the only one at first."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Line())
 
 
 def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> Callable[[Any], None]:
     """Let a single job's failure past Hydra, which would print all overrides before it is told."""
     from tsdistill.runs import sweep
 
+    @wraps(task)  # which another process imports by its name
     def job(conf: Any) -> None:
         try:
             task(conf)
@@ -144,6 +181,8 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
             else f"name={word}"
             for before, word in pairwise(["", *words])
         ]
+    if command == "status" and _asks(words):
+        return [*_expand("distill", [word for word in words if word not in MULTIRUN]), *ASKING]
     if command not in COMPOSING:
         return [_as_text(_restriction(word)) for word in words]
     for word in words:
@@ -162,14 +201,20 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     return expand_collections(words, Path(root) if root else None)
 
 
+def _asks(words: Sequence[str]) -> bool:
+    """Whether the words of ``status`` are those of a sweep, rather than the name of a folder alone."""
+    names = {word.partition("=")[0] for word in words if "=" in word}
+    return bool(names - {"out", "debug"}) or any(word in MULTIRUN for word in words)
+
+
 TEXTS = (
-    *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again"),
+    *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again", "published"),
     *("name", "collection", "download", "run", "sources", "folder", "teacher.path"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
 
-LISTS = ("metric", "order", "columns", "vary")
+LISTS = ("metric", "order", "columns", "vary", "figures")
 """Settings of commands that read: lists, which may be written without brackets."""
 
 
@@ -209,7 +254,7 @@ def _restriction(word: str) -> str:
     ``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice.
     """
     name, equals, value = word.partition("=")
-    if not equals or value == "null":
+    if not equals or value in ("null", "true", "false"):
         return word
     if name == "from":  # no name that a schema's field may have
         return f"sources={value}"
@@ -231,7 +276,7 @@ def _flags_last(words: Sequence[str]) -> list[str]:
 
 
 def _refuse(message: str) -> int:
-    print(f"tsdistill: {message}", file=sys.stderr)
+    print(f"tsdistill: {visible(message)}", file=sys.stderr)
     return 2
 
 
@@ -241,14 +286,22 @@ VALUED_FLAGS = (
 )
 """Hydra's flags that the next word belongs to."""
 
+MULTIRUN = ("-m", "--multirun")
+
+ASKING = ("hydra/sweeper=status", "hydra.mode=MULTIRUN", "~hydra.callbacks.sweep")
+"""What makes the words of a sweep a question about it."""
+
 COMPOSING = ("train-teacher", "distill", "tune", "ask")
 """Commands that compose an experiment; the others read what these stored."""
 
 COMMANDS = (
     *("train-teacher", "distill", "tune", "ask", "evaluate", "explain", "predict", "export"),
-    *("report", "runs", "track", "merge", "pack", "clean", "datasets"),
+    *("report", "runs", "status", "track", "merge", "pack", "clean", "datasets"),
 )
 """Each is a module of ``tsdistill.commands`` with a function ``run``."""
+
+COMPLETION = "completion"
+"""The one command that takes no settings."""
 
 
 def _task(command: str) -> Callable[[Any], None]:

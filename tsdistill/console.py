@@ -5,15 +5,46 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
+
+from tsdistill.errors import visible
 
 __neutral__ = "what is printed"
 
-console = Console(soft_wrap=True, highlight=False)
+
+class _Visible:
+    """Something to print whose texts command no terminal; what rich itself does stays."""
+
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for part in console.render(self._inner, options):
+            yield part if part.control else Segment(visible(part.text), part.style)
+
+
+class _AllVisible(RenderHook):
+    """Makes all that a console prints visible."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(each) for each in renderables]
+
+
+def _console(**settings: Any) -> Console:
+    made = Console(highlight=False, **settings)
+    made.push_render_hook(_AllVisible())
+    return made
+
+
+console = _console(soft_wrap=True)
 if not console.is_terminal:
     console.width = 110  # a pipe has no width of its own; tables need some
 PLAIN_INTERVAL = 10.0
@@ -54,9 +85,57 @@ def silenced() -> Iterator[None]:
         console.quiet = before
 
 
+@dataclass(frozen=True)
+class Said:
+    """A line that would have been printed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How far something is that takes time.
+
+    Attributes:
+        title: what it is.
+        done: how many steps of it are done.
+        total: how many there are at most.
+        unit: what is counted, such as ``epoch``.
+        values: losses and the like by name; ``train/loss`` is the training's, ``loss`` the validation's.
+    """
+
+    title: str
+    done: int
+    total: int
+    unit: str
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+_listener: Callable[[Said | Shown], None] | None = None
+
+
+@contextmanager
+def told_to(listener: Callable[[Said | Shown], None]) -> Iterator[None]:
+    """Hand what would be printed in the meantime to ``listener`` instead: to whoever shows a whole sweep."""
+    global _listener
+    before, _listener = _listener, listener
+    try:
+        yield
+    finally:
+        _listener = before
+
+
 def say(text: str) -> None:
     """Print one line as it is."""
-    console.print(escape(_prefix + text))
+    if _listener is not None:
+        _listener(Said(visible(_prefix + text)))
+    else:
+        console.print(escape(visible(_prefix + text)))
+
+
+def is_live() -> bool:
+    """Whether lines that change may be shown: on a terminal, unless it is dumb or wants no colours."""
+    return console.is_terminal and not console.is_dumb_terminal and not console.no_color
 
 
 @contextmanager
@@ -70,35 +149,8 @@ def epochs_shown(title: str, epochs: int) -> Iterator[Callable[[int, Mapping[str
     Yields:
         A listener for ``tsdistill.training.loop.fit``.
     """
-    if not console.is_terminal:
-        yield _plain_listener(title, epochs)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("epoch {task.completed}/{task.total}"),
-        TextColumn("{task.fields[values]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(escape(_prefix + title), total=epochs, values="")
-
-        def listen(epoch: int, values: Mapping[str, float]) -> None:
-            progress.update(task, completed=epoch, values=_spell(values))
-
-        yield listen
-
-
-def _plain_listener(title: str, epochs: int) -> Callable[[int, Mapping[str, float]], None]:
-    last = time.monotonic()
-
-    def listen(epoch: int, values: Mapping[str, float]) -> None:
-        nonlocal last
-        if time.monotonic() - last >= PLAIN_INTERVAL:
-            last = time.monotonic()
-            say(f"{title}: epoch {epoch}/{epochs}, {_spell(values)}")
-
-    return listen
+    with _shown(title, epochs, "epoch") as show:
+        yield show
 
 
 @contextmanager
@@ -112,37 +164,143 @@ def series_shown(title: str, total: int) -> Iterator[Callable[[int], None]]:
     Yields:
         To be told how many more are answered.
     """
-    if not console.is_terminal:
-        yield _plain_counter(title, total)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} series"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(escape(_prefix + title), total=total)
-        yield lambda more: progress.update(task, advance=more)
-
-
-def _plain_counter(title: str, total: int) -> Callable[[int], None]:
-    began = last = time.monotonic()
     done = 0
+    with _shown(title, total, "series") as show:
 
-    def count(more: int) -> None:
-        nonlocal last, done
-        done, now = done + more, time.monotonic()
-        if now - last >= PLAIN_INTERVAL and done < total:
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            show(done, {})
+
+        yield count
+
+
+Show = Callable[[int, Mapping[str, float]], None]
+
+
+@contextmanager
+def _shown(title: str, total: int, unit: str) -> Iterator[Show]:
+    if _listener is not None:
+        yield _forwarder(_listener, _prefix + title, total, unit)
+    elif is_live():
+        with _bar(_prefix + title, total, unit) as show:
+            yield show
+    else:
+        yield _plain_lines(title, total, unit)
+
+
+FORWARDED_INTERVAL = 0.2
+"""Seconds between two reports of one piece of work to whoever shows the sweep."""
+
+
+def _forwarder(listener: Callable[[Said | Shown], None], title: str, total: int, unit: str) -> Show:
+    last = time.monotonic()
+    listener(Shown(title, 0, total, unit))
+
+    def show(done: int, values: Mapping[str, float]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= FORWARDED_INTERVAL:
+            last = time.monotonic()
+            listener(Shown(title, done, total, unit, dict(values)))
+
+    return show
+
+
+@contextmanager
+def _bar(title: str, total: int, unit: str) -> Iterator[Show]:
+    began = time.monotonic()
+    shown = Shown(title, 0, total, unit)
+
+    def show(done: int, values: Mapping[str, float]) -> None:
+        nonlocal shown
+        shown = Shown(title, done, total, unit, values)
+
+    def line() -> Text:
+        return progress_line(shown, time.monotonic() - began, console.width)
+
+    with Live(get_renderable=line, console=console, transient=True, refresh_per_second=4):
+        yield show
+
+
+def _plain_lines(title: str, total: int, unit: str) -> Show:
+    began = last = time.monotonic()
+
+    def show(done: int, values: Mapping[str, float]) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PLAIN_INTERVAL and 0 < done < total:
             last = now
-            left = (now - began) * (total - done) / done
-            say(f"{title}: {done:,} of {total:,} series, {left:.0f} s left")
+            left = spell_time((now - began) * (total - done) / done)
+            say(f"{title}: {', '.join([count_of(done, total, unit), *_numbers(values), f'{left} left'])}")
 
-    return count
+    return show
 
 
-def _spell(values: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in values.items())
+def count_of(done: int, total: int, unit: str) -> str:
+    """How far something is, such as ``epoch 3/300``."""
+    return f"{unit} {done:,}/{total:,}"
+
+
+def spell_time(seconds: float) -> str:
+    """A duration in the two units that matter, such as ``2 h 5 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+LEAST_TITLE = 12
+"""Fewest columns that are left to what a line of progress is about."""
+BAR = 20
+"""Columns of a bar, where there is room for one."""
+
+
+def progress_line(shown: Shown, seconds: float, width: int) -> Text:
+    """A piece of work in one line: what it is, how far, loss, validation and time left.
+
+    Where there is room, a bar and the other values are added; where there is little, the title is shortened.
+
+    Args:
+        shown: how far it is.
+        seconds: how long it has taken so far.
+        width: columns to stay within.
+    """
+    numbers = _numbers(shown.values)
+    parts = [count_of(shown.done, shown.total, shown.unit), *numbers[:2]]
+    if 0 < shown.done < shown.total:
+        parts.append(f"{spell_time(seconds * (shown.total - shown.done) / shown.done)} left")
+    room = width - sum(len(part) + 2 for part in parts)
+    title = _shortened(shown.title, max(room, LEAST_TITLE))
+    room -= len(title)
+    line = Text(title, no_wrap=True, overflow="ellipsis")
+    if room >= BAR + 2:
+        line.append("  ").append_text(bar(shown.done, shown.total))
+        room -= BAR + 2
+    for number in numbers[2:]:
+        room -= len(number) + 2
+        if room >= 0:
+            parts.insert(-1, number)
+    for part in parts:
+        line.append(f"  {part}")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def bar(done: int, total: int) -> Text:
+    """A bar of ``BAR`` columns."""
+    full = BAR * done // max(total, 1)
+    return Text("━" * full, "green").append("━" * (BAR - full), "bright_black")
+
+
+def _numbers(values: Mapping[str, float]) -> list[str]:
+    """Losses and the like: the training's loss and the validation's first."""
+    names = {"train/loss": "loss", "loss": "val"}
+    first = [f"{names[name]} {values[name]:.3g}" for name in names if name in values]
+    return first + [f"{name} {value:.3g}" for name, value in values.items() if name not in names]
 
 
 def table_width() -> int:
@@ -153,7 +311,7 @@ def table_width() -> int:
 
 def print_table(table: Table) -> None:
     """Print a table as wide as ``table_width`` allows."""
-    Console(highlight=False, width=table_width()).print(table)
+    _console(width=table_width()).print(table)
 
 
 def fold(text: str, width: int) -> str:

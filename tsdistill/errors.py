@@ -40,6 +40,24 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f"choose from: {shown}"
 
 
+_CONTROLS = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (
+        *(code for code in range(0x20) if chr(code) not in "\t\n"),
+        *range(0x7F, 0xA0),
+        *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+    )
+}
+
+
+def visible(text: str) -> str:
+    """Write control characters out in hexadecimal: a name from elsewhere must not command a terminal.
+
+    Those that turn the direction of writing are among them; the tab and the end of a line stay.
+    """
+    return text.translate(_CONTROLS)
+
+
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """Errors of the system's that mean that a file cannot be written."""
 
@@ -57,4 +75,6 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         advice = f"; {advice_on(error)}" if error.errno in UNWRITABLE else ""
         return f"{error.filename or 'a file'}: {error.strerror}{advice}"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{f' ({error})' if str(error) else ''}"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

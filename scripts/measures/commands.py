@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from measures.base import Goal, Row, side_by_side
 
 RECORDS = 5000
 SWEEPS, JOBS = 5, 6
+BESIDE = 18
+"""Runs of the longer of the two sweeps by which runs side by side are timed."""
 
 
 def _command(*words: str) -> list[str]:
@@ -34,6 +37,33 @@ def measure_start(folder: Path) -> list[Row]:
         Row("tsdistill --help", "python -c pass", took["pass"], took["help"], Goal("extra", 100)),
         Row("tsdistill distill --cfg job", "python -c pass", took["pass"], took["cfg"], Goal("extra", 400)),
     ]
+
+
+FIRST_EPOCH = """
+import os, sys
+from tsdistill.training import loop
+
+fit = loop.fit
+loop.fit = lambda *words, **named: fit(*words, **named | {"listener": lambda epoch, values: os._exit(0)})
+from tsdistill.cli import main
+main()
+"""
+"""``tsdistill`` up to the end of the first epoch of a student or teacher."""
+
+
+def measure_cold(folder: Path) -> list[Row]:
+    """A process that trains one student whose teacher is stored, up to its first epoch."""
+    words = ["distill", "dataset.name=GunPoint", "method=tsd", "teacher=fcn_8", "hardware=cpu"]
+    words += ["teacher.training.epochs=2", f"out={folder / 'cold'}"]
+    subprocess.run(
+        _command("train-teacher", *words[1:2], *words[3:]), cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+    took = side_by_side(
+        {"torch": lambda: _run([sys.executable, "-c", "import torch"], folder)},
+        {"cold": lambda: _run([sys.executable, "-c", FIRST_EPOCH, *words], folder)},
+    )
+    what = "tsdistill distill with its teacher stored, from its start to the end of its first epoch"
+    return [Row(what, "python -c 'import torch'", took["torch"], took["cold"], Goal("extra", 700))]
 
 
 def measure_report(folder: Path) -> list[Row]:
@@ -98,3 +128,23 @@ def measure_sweep(folder: Path) -> list[Row]:
         what = f"a run of method={method} in a sweep less training and evaluation"
         found.append(Row(what, "empty Hydra job, same config", empty, ours, Goal("extra", 100)))
     return found
+
+
+def measure_beside(folder: Path) -> list[Row]:
+    """Two runs at a time against one: a sweep of runs that last seconds, all of whose teachers are there."""
+    words = ["distill", "-m", "dataset.name=GunPoint", "method=kd", "hardware=cpu", "teacher=fcn_8"]
+    words += ["teacher.training.epochs=2", "training.restarts=0"]
+    environment = {**os.environ, "TSDISTILL_DATA": ""}
+    took = []
+    for jobs in (1, 2):
+        own = [*words, f"out={folder / f'beside-{jobs}'}", f"hardware.jobs={jobs}"]
+        seconds = []
+        for seeds in ("0,1", ",".join(map(str, range(2, 2 + BESIDE)))):  # the first time: imports and teacher
+            began = time.perf_counter()
+            command = _command(*own, f"seed={seeds}")
+            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment)
+            seconds.append(time.perf_counter() - began)
+        took.append(1e3 * (seconds[1] - seconds[0]) / (BESIDE - 2))
+    note = "between sweeps of 2 and of 18 runs, so that the start of processes doesn't count"
+    what = "a run of a sweep, two at a time"
+    return [Row(what, "one at a time", took[0], took[1], Goal("faster", 1.8), note=note)]

@@ -32,10 +32,11 @@ def _sweep(task: str, out: Path, method: str, seeds: range) -> float:
     """Milliseconds of a sweep over seeds."""
     words = ["-m", "dataset.name=ItalyPowerDemand", f"method={method}", f"out={out}"]
     words += ["teacher=fcn_8", "teacher.training.epochs=2", "training.epochs=3", "hardware=cpu"]
-    words.append(f"seed={','.join(map(str, seeds))}")
+    words += [f"seed={','.join(map(str, seeds))}", "hardware.jobs=1"]
     task_of_distill = distill.run
     began = time.perf_counter()
     if task == "empty":
+        words += ["hydra/launcher=basic", "hydra/sweeper=basic"]
         distill.run = lambda composed: None
     try:
         status = cli.run("distill", words)

@@ -63,7 +63,8 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> st
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    derived = {".lock", ".sqlite"}
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in derived)
     return {str(path): path.read_bytes() for path in found}
 
 

@@ -5,19 +5,25 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import tsdistill
 from tsdistill import cli
+from tsdistill.config.resolve import conf_folder
 from tsdistill.errors import TsdistillError
+from tsdistill.store import index
 from tsdistill.store.records import read_run, rewrite_run, write_failure, write_run
+
+EPOCHS = OmegaConf.load(conf_folder() / "training" / "default.yaml").epochs
 
 
 def add(out: Path, run_id: str, method: str, seed: int, accuracy: float, **changes: object) -> None:
     identity = {"dataset": "GunPoint", "method": method, "teacher": "fcn", "student": "lstm_8", "seed": seed}
     block = {"average_precision": accuracy, "accuracy": accuracy, "agreement": 0.5}
-    settings = {"method.lam": seed / 10, "saliency.window": 10, "training.epochs": 300}
+    settings = {"method.lam": seed / 10, "saliency.window": 10, "training.epochs": EPOCHS}
     result = {"id": run_id, **identity, "trial": 0, "settings": settings, "grid_keys": [], "flags": []}
     result |= {"validation": None, "test": block, "teacher_id": "t", "teacher_test": block}
     result |= {"teacher_validation": None, "cost": {"parameters": 370}, "training": {"epochs": 2}}
@@ -116,11 +122,51 @@ def test_results_come_as_one_frame(out: Path) -> None:
     frame = tsdistill.load_results(out).set_index("id")
     assert len(frame) == 4 and frame.loc["ab34", "test.accuracy"] == 0.25
     assert frame.loc["ab12", "environment.torch"] == "2.1" and frame.loc["ab12", "method.lam"] == 0.1
-    assert frame.loc["ab12", "trained.epochs"] == 2 and frame.loc["ab12", "training.epochs"] == 300
+    assert frame.loc["ab12", "trained.epochs"] == 2 and frame.loc["ab12", "training.epochs"] == EPOCHS
     assert "validation" not in frame and frame.loc["ff", "flags"] == [] and frame.loc["ab12", "error"] == ""
     assert frame.loc["ff", "status"] == "failed" and frame.loc["ff", "error"] == "boom"
     with pytest.raises(TsdistillError, match="no run records under"):
         tsdistill.load_results(out / "none")
+
+
+def test_curves_are_tidy(out: Path) -> None:
+    curves = tsdistill.load_curves(out, where="method=tsd and seed=1")
+    assert list(curves["id"].unique()) == list(tsdistill.load_results(out, "method=tsd and seed=1")["id"])
+    row = curves.iloc[0]
+    assert tuple(row[["stage", "epoch", "part", "name", "value"]]) == ("train", 2, "train", "loss", 0.25)
+    with pytest.raises(TsdistillError, match="no finished run under"):
+        tsdistill.load_curves(out / "none")
+
+
+def test_logits_are_tidy(out: Path) -> None:
+    logits = tsdistill.load_logits(out, where="id=ab12")
+    assert logits[["part", "model", "series", "label", "class", "logit"]].to_numpy().tolist() == [
+        ["test", "student", 0, -1, at, 0.0] for at in (0, 1)
+    ]
+    assert tsdistill.load_arrays(out, "GunPoint", "ab12")["test"].shape == (1, 2)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_listed_runs_are_written_to_a_file(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    path = tmp_path / f"runs.{ending}"
+    assert f"2 runs written to {path}" in told(capsys, f"out={out}", "method=tsd", f"to={path}")
+    read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[ending](path)
+    frame = tsdistill.load_results(out, "method=tsd").query("status == 'ok'")
+    assert sorted(read["test.accuracy"]) == sorted(frame["test.accuracy"])
+    assert set(read.columns) >= {"id", "saliency.window", "environment.torch"}
+
+
+def test_a_file_that_cannot_be_written_is_refused_in_one_line(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = told(capsys, f"out={out}", f"to={tmp_path}/runs.xlsx", status=2)
+    assert "end it in .csv, .json, .parquet" in said and said.count("\n") == 1
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    said = told(capsys, f"out={out}", f"to={tmp_path}/runs.parquet", status=2)
+    assert "pip install tsdistill[parquet]" in said and said.count("\n") == 1
+    assert not list(tmp_path.glob("runs.*"))
 
 
 def test_failed_runs_are_counted_and_listed_as_the_filter_says(
@@ -198,19 +244,22 @@ def test_verify_checks_all_changes_nothing_and_says_what_to_run_again(
     assert "4 stored things checked, 0 damaged" in told(capsys, f"out={out}", "verify=true")
     path = out / "runs" / "GunPoint" / "ab12" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    teacher = out / "teachers" / "GunPoint" / "t"
-    teacher.mkdir(parents=True)
-    before = sorted(str(each) for each in out.rglob("*"))
+    for kind, key in (("pools", "p"), ("teachers", "t")):
+        (out / kind / "GunPoint" / key).mkdir(parents=True)
+    before = sorted(str(each) for each in out.rglob("*") if each.name != index.NAME)
     capsys.readouterr()
     assert cli.run("runs", (f"out={out}", "verify=true")) == 1
     captured = capsys.readouterr()
-    assert captured.err == "5 stored things checked, 2 damaged; nothing was changed\n"
+    assert captured.err == "6 stored things checked, 3 damaged; nothing was changed\n"
     lines = captured.out.splitlines()
     assert lines[0] == "runs/GunPoint/ab12: weights.safetensors has changed since it was written"
     assert lines[1].startswith("  run again: tsdistill distill dataset.name=GunPoint method=tsd teacher=fcn")
     assert "method.lam=0.1" in lines[1] and "training.epochs" not in lines[1]
+    assert lines[1].endswith(f"'out={out}'")
     assert lines[2:] == [
-        "teachers/GunPoint/t: manifest.json is missing",
+        "pools/GunPoint/p: manifest.json is missing",
         "  it is made again when a run needs it",
+        "teachers/GunPoint/t: manifest.json is missing",
+        f"  run again: tsdistill train-teacher dataset.name=GunPoint teacher=fcn 'out={out}'",
     ]
-    assert sorted(str(each) for each in out.rglob("*")) == before
+    assert sorted(str(each) for each in out.rglob("*") if each.name != index.NAME) == before

@@ -37,6 +37,15 @@ def options(group):
     return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
 
 
+def test_a_composed_config_is_nobody_else_s():
+    register()
+    with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
+        first = compose("distill", ["method=tsd"])
+        lam = first.method.lam
+        first.method.lam = lam + 1
+        assert compose("distill", ["method=tsd"]).method.lam == lam
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_composes_into_its_schema(command):
     assert isinstance(OmegaConf.to_object(composed(command=command)), COMMANDS[command])

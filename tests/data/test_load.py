@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,17 +134,6 @@ def test_a_cache_that_cannot_be_written_is_done_without(mine, tmp_path, caplog):
     (tmp_path / "cache").write_text("a file where the folder should be")
     assert len(load_dataset(mine, None, tmp_path / "cache").train) == 3
     assert "not kept" in caplog.text
-
-
-def test_a_parsed_set_loads_fast(tmp_path):
-    conf = ARCHIVE | {"name": "ACSF1"}
-    load_dataset(conf, None, tmp_path)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        load_dataset(conf, None, tmp_path)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.05
 
 
 def test_a_large_file_needs_little_more_than_its_array(tmp_path):

@@ -4,50 +4,43 @@
 """
 
 import contextlib
+import csv
 import encodings.cp437  # noqa: F401 (zipfile asks for it by name)
-import io
+import hashlib
 import itertools
 import json
-import logging
 import os
 import re
+import shlex
 import shutil
-import sys
-import traceback
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import NamedTuple
 
+import numpy as np
 import pytest
-import torch
 
-from tsdistill import cli
 from tsdistill.store.listing import list_runs
+from tsdistill.store.manifest import BROKEN, hold
 
 WHOLE = bool(os.environ.get("TSDISTILL_LONG"))
 EVERY = 1 if WHOLE else 211
 """Of the matrix's cells, in an order that mixes files, damages and commands, one in so many is run."""
-NOBODY = 65534
-TINY = (
-    *("dataset.name=UnitTest", "dataset.download=false", "data_root=null", "hardware=cpu"),
-    *("teacher=fcn_8", "teacher.training.epochs=1", "saliency.window=0.2", "saliency.perturbations=4"),
-)
-STUDENT = (*TINY, "student=lstm_8", "training.epochs=1")
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "report": ("report", "figures=false"),
-    "runs": ("runs",),
-    "verify": ("runs", "verify=true"),
-    "clean": ("clean",),
-    "evaluate": ("evaluate", "series=2", "groups=[cost]"),
-    "explain": ("explain", "series=1"),
-    "train-teacher": ("train-teacher", *TINY),
-    "distill": ("distill", *STUDENT, "method=tsd"),
+ARTEFACTS = ("runs", "teachers", "pools", "maps")
+TOUCHED = {
+    **dict.fromkeys(("report", "runs"), ("runs",)),
+    "verify": ARTEFACTS,
+    **dict.fromkeys(("evaluate", "explain"), ("runs", "teachers")),
+    "train-teacher": ("teachers", "pools", "maps"),
 }
+"""What a command reads, and so has to say if it is damaged."""
 
 
 def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
+    content = bytearray(path.read_bytes()) or bytearray(1)
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
 
@@ -79,125 +72,241 @@ AS_NOBODY = ("another's", "unreadable")
 """Damages that root does not notice: the command runs as nobody."""
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A teacher, its pool and maps, and two students."""
-    out = tmp_path_factory.mktemp("faults") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", [])
-        patch.chdir(out.parent)
-        assert cli.run("train-teacher", (*TINY, f"out={out}")) == 0
-        for method in ("kd", "tsd"):
-            assert cli.run("distill", (*STUDENT, f"method={method}", f"out={out}")) == 0
-        if WHOLE:  # nobody may not be allowed to import what root's interpreter has not imported yet
-            for words in COMMANDS.values():
-                assert (
-                    cli.run(words[0], (*words[1:], f"out={shutil.copytree(out, out.parent / words[0])}")) == 0
-                )
-                shutil.rmtree(out.parent / words[0])
-    torch.use_deterministic_algorithms(False)
-    return out
+SHORTENED = ("halved", "emptied")
+"""Damages that leave an empty file, such as a lock, as it is."""
 
 
-def in_fork(folder: Path, as_nobody: bool, words: tuple[str, ...]) -> tuple[int, str]:
-    """Run a command in a forked process; its status, and all that it said."""
-    said = folder / "said.txt"
-    child = os.fork()
-    if child == 0:
-        with said.open("w") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        status = 99
+class Cell(NamedTuple):
+    """A file, what is done to it, and the command that meets it."""
+
+    file: Path
+    damage: str
+    command: str
+
+    @property
+    def kind(self) -> str:
+        return self.file.parts[0]
+
+    @property
+    def key(self) -> str:
+        """The artefact's key, or the file's name."""
+        return (self.file.parts[2] if self.kind in ARTEFACTS else self.file.name).partition(".")[0]
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the command reads what is damaged, and so has to say it."""
+        return self.kind in TOUCHED.get(self.command, ())
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether nothing is lost: a file can be read all the same, or nobody misses it."""
+        return self.damage == "another's" or (self.damage == "missing" and self.file.suffixes[0] == ".failed")
+
+
+def cells(stored: Path, commands: Iterable[str]) -> list[Cell]:
+    """The matrix, or the sample of it."""
+    files = sorted(path.relative_to(stored) for path in stored.rglob("*") if path.is_file())
+    whole = (Cell(*each) for each in itertools.product(files, DAMAGES, commands))
+    changed = [cell for cell in whole if (stored / cell.file).stat().st_size or cell.damage not in SHORTENED]
+    return changed[::EVERY]
+
+
+# --- what a command left ---
+
+
+def numbers(out: Path) -> dict[str, str]:
+    """Every number that can be read from an output folder, by what it belongs to."""
+    found = {}
+    for run in list_runs(out).results:
+        lasting = {name: value for name, value in run.items() if name not in ("timing", "environment")}
+        found[f"run {run['id']}"] = json.dumps(lasting)
+    for path in out.glob("*/*/*/*.safetensors"):
+        with contextlib.suppress(*BROKEN):
+            if "." not in path.parent.name:
+                hold(path.parent)
+                found[str(path.relative_to(out))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in out.glob("report/runs.csv"):
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        found |= {f"{row['id']} {k}": _plain(v) for row in rows for k, v in row.items() if v and "." in k}
+    for path in out.glob("explain/**/maps.npz"):
+        with np.load(path) as stored:
+            for name, maps in zip(stored["names"], stored["maps"], strict=True):
+                found[f"map of {name}"] = hashlib.sha256(maps.tobytes()).hexdigest()
+    return found
+
+
+def _plain(text: str) -> str:
+    """A number however it is written: a whole one becomes 1.0 in a column that has gaps."""
+    with contextlib.suppress(ValueError):
+        return str(float(text))
+    return text
+
+
+def runs_of(out: Path) -> set[str]:
+    """Ids of the runs that are listed, whole or as damaged, and of failed ones."""
+    listing = list_runs(out)
+    whole = {run["id"] for run in (*listing.results, *listing.failures)}
+    return whole | {each.path.name.partition(".")[0] for each in listing.damaged}
+
+
+SAID = re.compile(r"(?<!0 )damaged|left out|set aside|can(not|'t) (read|write|be read)|no longer stored")
+"""How a message says that something is not as it was."""
+NAMED = re.compile(r"run again: (tsdistill .+)|`(tsdistill distill [^`]+)`")
+REPEAT = re.compile(r"repeat the command that made it|distil it again|distil its students again")
+PERMISSIONS = re.compile(r"check the permissions|Permission denied")
+
+
+class WrongError(Exception):
+    """What a cell shows and must not."""
+
+
+class Bench:
+    """A place to try cells: servers of all commands, and what each leaves where nothing is damaged."""
+
+    def __init__(self, stored: Path, top: Path, forked: SimpleNamespace) -> None:
+        self.stored, self.top, self.forked = stored, top, forked
+        self.servers = {name: forked.serve(words) for name, words in forked.commands.items()}
+        self.runs = runs_of(stored)
+        self.allowed = {command: self._allowed(command) for command in self.servers}
+
+    def _allowed(self, command: str) -> set[tuple[str, str]]:
+        folder = self.copied(f"sound-{command}", as_nobody=False)
+        before = numbers(folder / "out")
+        status, said = self.servers[command](folder)
+        assert status == 0 and not SAID.search(said), said
+        after = numbers(folder / "out")
+        shutil.rmtree(folder)
+        return {*before.items(), *after.items()}
+
+    def copied(self, name: str, as_nobody: bool) -> Path:
+        """A copy of what is stored, nobody's if a command shall run as nobody."""
+        folder = self.top / name
+        shutil.copytree(self.stored, folder / "out")
+        for path in (folder, *folder.rglob("*")) if as_nobody else ():
+            os.chown(path, self.forked.nobody, self.forked.nobody)
+        return folder
+
+    def outcome(self, cell: Cell, number: int) -> str:
+        """Damage, run, and look; what is wrong begins with WRONG."""
+        as_nobody = cell.damage in AS_NOBODY
+        if as_nobody and os.geteuid() != 0:
+            return "skipped: only root can give a file to another user"
+        folder = self.copied(str(number), as_nobody)
+        DAMAGES[cell.damage](folder / "out" / cell.file)
         try:
-            status = _run(folder, as_nobody, words)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return status, said.read_text(errors="replace")
+            told = self._first(cell, folder, as_nobody)
+        except WrongError as wrong:
+            return f"WRONG: {wrong}"
+        shutil.rmtree(folder)
+        return told
+
+    def _first(self, cell: Cell, folder: Path, as_nobody: bool) -> str:
+        status, said = self._run(cell, folder, as_nobody)
+        self._refuse_silence(cell, folder, said)
+        if status == 0:
+            return "rebuilt or left out, and said" if SAID.search(said) else "not concerned"
+        if not SAID.search(said):
+            raise WrongError(f"status {status} without a reason: {said[-300:]}")
+        return f"refused or left out, and said; heals by {self._healed(cell, folder, as_nobody, said)}"
+
+    def _run(self, cell: Cell, folder: Path, as_nobody: bool) -> tuple[int, str]:
+        """Run the cell's command; nothing that it leaves or says may be wrong."""
+        status, said = self.servers[cell.command](folder, as_nobody)
+        if "Traceback" in said or "internal error" in said or status not in (0, 1, 2):
+            raise WrongError(f"status {status}: {said[-600:]}")
+        found = numbers(folder / "out")
+        if other := [
+            name for name, value in found.items() if (name, value) not in self.allowed[cell.command]
+        ]:
+            raise WrongError(f"another number of {', '.join(other)}")
+        return status, said
+
+    def _refuse_silence(self, cell: Cell, folder: Path, said: str) -> None:
+        """Refuse what is missing without a word, and what was damaged, read, and not told."""
+        if not cell.is_harmless:
+            for run in self.runs - runs_of(folder / "out"):
+                raise WrongError(f"nothing lists run {run} any more")
+        if cell.is_read and not cell.is_harmless and not (cell.key in said and SAID.search(said)):
+            raise WrongError(f"nothing said of {cell.key}: {said[-300:]}")
+        if cell.command == "clean":
+            for line in said.splitlines():
+                if re.match("(run|teacher|pool|map|failed run) ", line) and cell.key not in line:
+                    raise WrongError(f"would remove what is whole: {line}")
+
+    def _healed(self, cell: Cell, folder: Path, as_nobody: bool, said: str) -> str:
+        """How the command succeeds again: by itself, or after what its message says."""
+        status, said = self._run(cell, folder, as_nobody)
+        if status == 0:
+            return "itself"
+        way = self._mend(cell, folder, said)
+        status, again = self._run(cell, folder, as_nobody)
+        if status:
+            raise WrongError(f"fails for ever, also after {way}: {said[-300:]} ... {again[-300:]}")
+        return way
+
+    def _mend(self, cell: Cell, folder: Path, said: str) -> str:
+        """Do what a message says."""
+        if cell.damage in AS_NOBODY and PERMISSIONS.search(said):
+            path = folder / "out" / cell.file
+            os.chown(path, self.forked.nobody, self.forked.nobody)
+            path.chmod(0o644)
+            return "the permissions"
+        named = [one or other for one, other in NAMED.findall(said)]
+        for command in named:
+            self.forked.in_fork((*shlex.split(command)[1:], *LOCAL), folder)
+        if named:
+            return "the command that is named"
+        if REPEAT.search(said):
+            for words in self.forked.makers.values():
+                self.forked.in_fork((*words, "out=out"), folder)
+            return "the command that made it"
+        raise WrongError(f"no way out is named: {said[-300:]}")
 
 
-def _run(folder: Path, as_nobody: bool, words: tuple[str, ...]) -> int:
-    sys.stdout, sys.stderr = (io.TextIOWrapper(open(n, "wb", 0), write_through=True) for n in (1, 2))  # noqa: SIM115, PTH123
-    from tsdistill.console import console
-
-    console.file = sys.stdout
-    logging.getLogger().handlers = [logging.StreamHandler(sys.stderr)]
-    if as_nobody:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-    os.chdir(folder)
-    os.environ["HOME"] = str(folder)
-    return cli.run(words[0], (*words[1:], f"out={folder}/out"))
+LOCAL = ("dataset.download=false", "hardware=cpu")
+"""Settings that a named command gets besides."""
 
 
-def cells(stored: Path) -> Iterator[tuple[Path, str, str]]:
-    kinds = ("runs", "teachers", "pools", "maps")
-    files = sorted(path.relative_to(stored) for kind in kinds for path in (stored / kind).rglob("*.*"))
-    whole = list(itertools.product(files, DAMAGES, COMMANDS))
-    yield from whole[::EVERY]
+# --- the matrix ---
 
 
-def figures(out: Path) -> dict[str, Any]:
-    results = list_runs(out).results
-    return {run["id"]: json.dumps([run["test"], run["teacher_test"], run["settings"]]) for run in results}
-
-
-SAID = re.compile(r"damaged|left out|set aside|cannot read|cannot write|cannot be read|can't be read")
+def work(cells: Sequence[tuple[int, Cell]], stored: Path, top: Path, forked: SimpleNamespace) -> int:
+    """Try some cells, and write a line on each into ``outcomes.jsonl``."""
+    top.mkdir()
+    for parent in itertools.takewhile(lambda path: path != Path("/tmp"), (top, *top.parents)):
+        with contextlib.suppress(PermissionError):  # nobody must get here
+            parent.chmod(parent.stat().st_mode | 0o055)
+    bench = Bench(stored, top, forked)
+    with (top / "outcomes.jsonl").open("w", buffering=1) as file:
+        for number, cell in cells:
+            began = time.monotonic()
+            outcome = bench.outcome(cell, number)
+            seconds = round(time.monotonic() - began, 2)
+            print(json.dumps([str(cell.file), cell.damage, cell.command, outcome, seconds]), file=file)
+    for server in bench.servers.values():
+        server.close()
+    return 0
 
 
 def test_no_damage_gives_a_wrong_number_a_traceback_or_a_lasting_failure(
-    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stored: Path, forked: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = figures(stored)
-    counts: Counter[str] = Counter()
-    wrong: list[str] = []
-    for number, (file, damage, command) in enumerate(cells(stored)):
-        if damage in AS_NOBODY and os.geteuid() != 0:
-            counts["skipped: only root can give a file to another user"] += 1
-            continue
-        folder = tmp_path / str(number)
-        shutil.copytree(stored, folder / "out")
-        _open_up(tmp_path, folder, damage in AS_NOBODY)
-        DAMAGES[damage](folder / "out" / file)
-        outcome = _outcome(folder, command, damage, right)
-        counts[outcome] += 1
-        if outcome.startswith("WRONG"):
-            wrong.append(f"{file} {damage} {command}: {outcome}")
-        shutil.rmtree(folder)
+    wanted = list(enumerate(cells(stored, forked.commands)))
+    many = len(os.sched_getaffinity(0)) if WHOLE else 1
+    children = []
+    for n in range(many):
+        if (child := os.fork()) == 0:
+            forked.guarded(lambda n=n: work(wanted[n::many], stored, tmp_path / f"worker-{n}", forked))
+        children.append(child)
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    lines = [line for path in tmp_path.glob("*/outcomes.jsonl") for line in path.read_text().splitlines()]
+    found = [json.loads(line) for line in lines]
+    counts = Counter(outcome.split(": ")[0] for *_, outcome, _ in found)
     with capsys.disabled():
-        print("\ncells:", *(f"{count} {outcome}" for outcome, count in sorted(counts.items())), sep="\n  ")
+        print(f"\n{len(found)} cells:", *(f"{n:5} {told}" for told, n in sorted(counts.items())), sep="\n  ")
+    assert not any(statuses) and len(found) == len(wanted)
+    wrong = [
+        f"{file} {damage} {command}: {told}" for file, damage, command, told, _ in found if "WRONG" in told
+    ]
     assert not wrong, "\n".join(wrong)
-
-
-def _open_up(top: Path, folder: Path, to_nobody: bool) -> None:
-    """Let nobody reach a folder, and own what lies in it."""
-    if not to_nobody:
-        return
-    for parent in (top, *itertools.takewhile(lambda path: path != Path("/tmp"), top.parents)):
-        with contextlib.suppress(PermissionError):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, NOBODY, NOBODY)
-
-
-def _outcome(folder: Path, command: str, damage: str, right: dict[str, Any]) -> str:
-    as_nobody = damage in AS_NOBODY
-    status, said = in_fork(folder, as_nobody, COMMANDS[command])
-    if "Traceback" in said or "internal error" in said or status not in (0, 1, 2):
-        return f"WRONG: status {status}: {said[-300:]}"
-    found = figures(folder / "out")
-    changed = [run for run, values in found.items() if right.get(run) not in (None, values)]
-    if changed:
-        return "WRONG: another number"
-    if status and not SAID.search(said):
-        return f"WRONG: status {status} without a reason: {said[-300:]}"
-    if status and command in ("train-teacher", "distill") and damage != "unreadable":
-        again, said = in_fork(folder, as_nobody, COMMANDS[command])
-        return f"WRONG: fails for ever: {said[-300:]}" if again else "rebuilt at the second call"
-    if SAID.search(said):
-        return "refused or left out, and said" if status else "rebuilt or left out, and said"
-    return "not concerned"

@@ -18,16 +18,6 @@ LONG = bool(os.environ.get("TSDISTILL_LONG"))
 MOST_SECONDS = 5.0
 
 
-@pytest.fixture
-def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that every attack below tries to overwrite, create or remove."""
-    path = tmp_path / "canary"
-    path.write_text("untouched")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CANARY", str(path))
-    return path
-
-
 def nested(levels: int) -> str:
     return "a: " + "[" * levels + "]" * levels
 

@@ -1,7 +1,10 @@
 """Figures: what they draw, that nothing leaves the page, that they are the same every time."""
 
 import json
+import re
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,9 +12,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from tsdistill.config.resolve import conf_folder
+from tsdistill.report.aggregate import with_latency
 from tsdistill.report.assemble import assemble
+from tsdistill.report.figures.answers import confusion, confusion_counts, reliability
 from tsdistill.report.figures.comparison import comparison_matrix, critical_difference, one_against_another
-from tsdistill.report.figures.draw import draw_all
+from tsdistill.report.figures.draw import draw_all, not_drawn
 from tsdistill.report.figures.looks import (
     BUILT_IN,
     COLOURS,
@@ -19,9 +24,9 @@ from tsdistill.report.figures.looks import (
     colours_of_parts,
     looks,
 )
-from tsdistill.report.figures.style import save, style, wrapped
-from tsdistill.report.figures.training import learning_curves, reliability
-from tsdistill.report.figures.trends import against_noise, against_parameters
+from tsdistill.report.figures.style import SHEETS, heading, save, style, wrapped
+from tsdistill.report.figures.training import learning_curves
+from tsdistill.report.figures.trends import against_cost, against_noise
 from tsdistill.report.options import Options
 from tsdistill.report.statistics import compare_methods
 from tsdistill.store.manifest import seal
@@ -126,17 +131,37 @@ def report(record, tmp_path):
     return assemble([tmp_path], Options())
 
 
-def test_curves_have_a_panel_a_method_and_a_line_a_seed_and_part(report):
+def test_curves_have_a_panel_a_method_and_a_line_a_seed_and_part_validation_dashed(report):
     with style():
         figure = learning_curves(report.selection.runs, looks(["none", "tsd"]), "title")
     assert len(figure.axes) == 2
-    lines = figure.axes[0].get_lines()
-    assert sorted(line.get_label() for line in lines if not line.get_label().startswith("_")) == [
-        "ce",
+    lines = figure.axes[1].get_lines()
+    named = [line.get_label() for line in lines if not line.get_label().startswith("_")]
+    assert sorted(named) == ["ce", "loss"]
+    assert len(lines) == 6  # two seeds, each with two parts in training and one on validation
+    assert sum(line.get_linestyle() == "--" for line in lines) == 2
+    assert all(list(line.get_ydata()) == [1 / epoch for epoch in range(1, 6)] for line in lines)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "loss",
+        "ce",
+        "training",
+        "validation",
     ]
-    assert len(lines) == 4
-    assert list(lines[0].get_ydata()) == [1 / epoch for epoch in range(1, 6)]
+
+
+def test_confusion_counts_true_classes_down_and_answers_across():
+    logits = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
+    counts = confusion_counts([(logits, np.array([0, 0, 1, 2])), (logits[:1], np.array([2]))])
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
+
+
+def test_a_confusion_matrix_has_every_count_and_the_teacher_once(report):
+    with style():
+        figure = confusion(report.selection.runs, looks(["none", "tsd"]), "title")
+    assert [axes.get_title() for axes in figure.axes] == ["teacher", "none", "tsd"]
+    classes = [np.bincount(np.random.default_rng(seed).integers(0, 2, 50)) for seed in (1, 2)]
+    ones = sum(count[1] for count in classes)  # logits of class 0 are equal, and the first class is answered
+    assert [text.get_text() for text in figure.axes[1].texts] == [str(100 - ones), "0", "0", str(ones)]
 
 
 def test_reliability_shows_the_teacher_and_the_gap_by_hand(report):
@@ -173,7 +198,9 @@ def _sized(record, stored, sizes):
     report = assemble([stored(runs)], Options())
     palette = looks(list(report.means["variant"]))
     with style():
-        figure = against_parameters(report.rows, report.means, "fcn", palette, report.view, "title")
+        figure = against_cost(
+            report.rows, report.means, "cost.parameters", "parameters", palette, report.view, "title"
+        )
         figure.draw_without_rendering()
     axes = figure.axes[0]
     lines = [list(map(float, line.get_xdata())) for line in axes.get_lines() if line.get_marker() != "None"]
@@ -201,12 +228,77 @@ def test_every_figure_carries_the_selection_and_lies_in_three_formats(report, tm
     drawn = draw_all(report, tmp_path / "figures")
     assert {figure.title.split(",")[0] for figure in drawn} == {
         "Agreement with the teacher under noise",
-        "Training loss by part",
-        "Reliability",
+        "Loss by part in training and on validation",
+        "Reliability (grey: share of the test series)",
         "Quality against size",
     }
     assert all("one setting per method" in figure.title for figure in drawn)
     assert all({path.suffix for path in figure.files} == {".svg", ".pdf", ".png"} for figure in drawn)
+
+
+@pytest.mark.parametrize("name", ["column"])
+def test_figures_have_the_width_of_their_sheet_no_titles_and_no_small_text(
+    report, compared, tmp_path, name, monkeypatch
+):
+    monkeypatch.setattr("tsdistill.report.figures.style.FORMATS", ("pdf",))
+    report = replace(report, options=Options(figures=("all",), style=name))
+    scores, statistics, palette = compared
+    sheet = SHEETS[name]
+    with style(name):
+        figures = [
+            critical_difference(statistics, palette, heading("title")),
+            comparison_matrix(statistics, palette, heading("title")),
+            one_against_another(scores, statistics, "AP", palette, heading("title")),
+        ]
+        found = [path for at, each in enumerate(figures) for path in save(each, tmp_path, str(at))]
+    for figure in figures:
+        sizes = {text.get_fontsize() for text in _texts(figure) if text.get_text().strip()}
+        assert min(sizes) >= sheet.small >= 7
+        assert figure.get_suptitle() == ""
+    found += [path for drawn in draw_all(report, tmp_path / "all") for path in drawn.files]
+    widths = {path.name: _pdf_width(path) for path in found if path.suffix == ".pdf"}
+    assert len(widths) == 3 + 5
+    assert all(width <= sheet.width + 0.01 for width in widths.values()), widths
+    assert not [path for path in found if path.suffix == ".pdf" and b"/Type3" in path.read_bytes()]
+
+
+def _pdf_width(path):
+    box = re.search(rb"/MediaBox \[ ?([\d. ]+)\]", path.read_bytes())[1].split()
+    return (float(box[2]) - float(box[0])) / 72
+
+
+def test_only_the_kinds_that_are_named_are_drawn_and_what_is_lacking_is_said(report, tmp_path):
+    report = replace(report, options=Options(figures=("confusion", "latency")))
+    drawn = draw_all(report, tmp_path)
+    assert [each.kind for each in drawn] == ["confusion"]
+    assert [note.partition(":")[0] for note in not_drawn(report, drawn)] == ["figures=latency"]
+
+
+def test_curves_are_drawn_for_every_data_set_where_they_are_named_else_it_is_said(
+    record, stored, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tsdistill.report.figures.draw.save", lambda *_: [])
+    out = stored([record(f"Set{at}", method) for at in range(4) for method in ("none", "tsd")])
+    report = assemble([out], Options())
+    for folder in report.runs["folder"]:
+        (Path(folder) / "curve.csv").write_text("stage,epoch,name,value\ntrain,1,train/loss,0.5\n")
+        seal(Path(folder))
+    usual = [each.title for each in draw_all(report, tmp_path / "usual") if each.kind == "curves"]
+    assert len(usual) == 2 and all(title.endswith("; 2 of 4 data sets drawn") for title in usual)
+    every = draw_all(replace(report, options=Options(figures=("curves",))), tmp_path / "named")
+    assert [each.title.split(", ")[1] for each in every] == [f"Set{at}" for at in range(4)]
+
+
+def test_latency_is_the_mean_over_data_sets_of_stored_measurements(record, stored):
+    runs = [record(name, method) for name in ("A", "B") for method in ("none", "tsd")]
+    out = stored(runs)
+    for at, run in enumerate(runs):
+        folder = run_folder(out, run["dataset"], run["id"])
+        (folder / "timing.json").write_text(json.dumps({"latency_ms": at, "teacher_latency_ms": 9}))
+        seal(folder)
+    report = assemble([out], Options())
+    found = with_latency(report.means, report.selection).set_index("variant")["timing.latency_ms"]
+    assert found.to_dict() == {"teacher": 9.0, "none": 1.0, "tsd": 2.0}
 
 
 def test_no_pdf_holds_type_3_fonts(compared, tmp_path):

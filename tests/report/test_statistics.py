@@ -232,3 +232,14 @@ def test_the_matrix_and_the_rank_diagram_are_those_of_a_trusted_library(archive_
         assert each.difference == pytest.approx(difference, abs=1e-9)
         assert (each.wins, each.ties, each.losses) == (wins, ties, losses)
         assert each.p == pytest.approx(p, rel=1e-4)  # equal differences but for rounding
+
+
+def test_the_table_tells_wins_in_the_matrixs_direction():
+    scores = pd.DataFrame({"tsd": [0.9, 0.8, 0.7], "kd": [0.5, 0.9, 0.6]}, index=["A", "B", "C"])
+    found = compare_methods(scores, "average_precision", "tsd")
+    table = statistics_table(found, ("fcn", "lstm_8"), "one setting per method", View())
+    row = next(row for row in table.rows if row[0].text == "kd")
+    assert [cell.mean for cell in row[3:6]] == [1, 0, 2]  # kd wins on B
+    assert row[6].mean == pytest.approx((-0.4 + 0.1 - 0.1) / 3)
+    assert row[7].mean < 0
+    assert any("of each method against tsd" in note for note in table.notes)

@@ -119,3 +119,12 @@ def test_pairs_stand_in_one_table_teachers_down_and_students_across(record, stor
         ["gru", "none", ".600", ".800"],
         ["gru", "tsd", ".600", "-"],
     ]
+
+
+def test_a_value_with_a_run_that_never_left_the_plateau_is_marked(record, stored):
+    runs = _swept(record, ["saliency.window"], [(5,), (10,)])
+    runs[0]["flags"] = ["plateau"]
+    out = stored(runs)
+    table = assemble([out], Options(vary=("saliency.window",))).tables[0]
+    assert [row[2].marks for row in table.rows] == [("plateau",), ()]
+    assert any("never left the plateau" in note for note in table.notes)

@@ -31,10 +31,10 @@ from tsdistill.runs.restore import (
     refuse_foreign,
     restore_scene,
     restore_student,
-    stored_runs,
 )
 from tsdistill.store.listing import iter_results
 from tsdistill.store.records import RunRecord, read_run, rewrite_run
+from tsdistill.store.selection import stored_runs
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
 
 PLANTED = (

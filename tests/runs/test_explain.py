@@ -22,7 +22,8 @@ from tsdistill.report.figures.strips import Column, Strip, draw_strips
 from tsdistill.report.figures.style import save, style
 from tsdistill.runs import explain as module
 from tsdistill.runs.explain import choose
-from tsdistill.runs.restore import Scene, read_whole, restore_scene, stored_runs
+from tsdistill.runs.restore import Scene, read_whole, restore_scene
+from tsdistill.store.selection import stored_runs
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 

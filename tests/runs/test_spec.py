@@ -1,11 +1,9 @@
 """What makes two runs one: in a copy of the package whose code is edited between commands."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import in_process
 import pytest
 
 import tsdistill
@@ -35,15 +33,12 @@ class Checkout:
         path.write_text(text.replace(old, new, 1))
 
     def distill(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "tsdistill", "distill", *TINY, *words, f"out={self.folder / 'out'}"],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.folder)},
-            capture_output=True,
-            text=True,
+        said = self.folder / "said.txt"
+        status = in_process.run(
+            self.folder, ["distill", *TINY, *words, f"out={self.folder / 'out'}"], {}, said
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert status == 0, said.read_text()
+        return said.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from torch import nn
 
 from tsdistill.config.schema import Optimizer, Precision, Stepping, TrainingConf
 from tsdistill.errors import TsdistillError
-from tsdistill.training.loop import autocast, batches, fit
+from tsdistill.training.loop import autocast, fit
+from tsdistill.training.state import batches
 
 CPU = torch.device("cpu")
 

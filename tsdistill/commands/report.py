@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from tsdistill.errors import TsdistillError
+
 
 def run(composed: Any) -> None:
     """Write the report of the stored runs that the settings name."""
@@ -26,11 +28,28 @@ def run(composed: Any) -> None:
         order=tuple(conf.order),
         columns=tuple(conf.columns or ()),
         vary=tuple(conf.vary),
+        published=None if conf.published is None else str(Path(conf.published).expanduser()),
         decimals=conf.decimals,
-        figures=conf.figures,
+        figures=_kinds(conf.figures),
+        style=conf.style.value,
     )
     to, again = (None if name is None else Path(name).expanduser() for name in (conf.to, conf.again))
     write_report(folders(conf.out), options, console, to=to, again=again)
+
+
+def _kinds(figures: Any) -> bool | tuple[str, ...]:
+    """True, false, or the kinds that are drawn.
+
+    Raises:
+        TsdistillError: it is something else.
+    """
+    if isinstance(figures, bool):
+        return figures
+    if isinstance(figures, list) and figures and all(isinstance(kind, str) for kind in figures):
+        return tuple(figures)
+    raise TsdistillError(
+        f"figures={figures}: write true, false, or kinds of figures such as curves,confusion"
+    )
 
 
 def folders(out: str) -> list[Path]:

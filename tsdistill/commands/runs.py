@@ -16,6 +16,7 @@ from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
 from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import RunRecord, read_run, run_folder
+from tsdistill.store.selection import is_selected, select_runs
 from tsdistill.store.where import Where, value_of
 
 SHORT = 8
@@ -70,8 +71,6 @@ def show_runs(conf: RunsConf) -> None:
 
 def _selected(conf: RunsConf, out: Path) -> tuple[list[dict[str, Any]], int]:
     """The runs to list, and how many failed; those are listed too if the filter asks for a status."""
-    from tsdistill.runs.restore import is_selected, select_runs
-
     listing = list_runs(out)
     listing.tell()
     finished, failures = listing.results, [{"flags": [], **note} for note in listing.failures]
@@ -99,18 +98,34 @@ def _sorted(results: Sequence[dict[str, Any]], by: str | None) -> list[dict[str,
 
 
 def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]], failed: int) -> None:
+    if conf.to is not None:
+        _write(Path(conf.to).expanduser(), out, results)
+        return
     if conf.format.value == "json":
         print(to_json(results), end="")
         return
     if conf.format.value == "csv":
-        from tsdistill.report.frame import as_csv, load_results
+        from tsdistill.report.frame import as_csv
 
-        frame = load_results(out).set_index("id", drop=False)
-        print(as_csv(frame.loc[[result["id"] for result in results]]), end="")
+        print(as_csv(_frame(out, results)), end="")
         return
     print_table(_table(results, table_width()))
     finished = sum(result["status"] != "failed" for result in results)
     say(f"{finished} runs, {failed} failed under {out}; id=ID shows one, id=A,B compares two")
+
+
+def _frame(out: Path, results: Sequence[dict[str, Any]]) -> Any:
+    """The listed runs as ``load_results`` gives them."""
+    from tsdistill.report.frame import load_results
+
+    return load_results(out).set_index("id", drop=False).loc[[result["id"] for result in results]]
+
+
+def _write(path: Path, out: Path, results: Sequence[dict[str, Any]]) -> None:
+    from tsdistill.report.frame import write_frame
+
+    write_frame(_frame(out, results), path)
+    say(f"{len(results)} runs written to {path}")
 
 
 def _table(results: Sequence[Mapping[str, Any]], width: int) -> Table:

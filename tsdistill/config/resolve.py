@@ -13,7 +13,8 @@ from tsdistill.config.canonical import canonical
 from tsdistill.errors import TsdistillError, nearest
 
 UNRECORDED = (
-    *("out", "debug", "data_root", "retrain", "why", "hardware", "seed", "trial", "hydra"),
+    *("out", "debug", "data_root", "retrain", "why", "fail", "retry"),
+    *("hardware", "seed", "trial", "hydra"),
     *("study", "trials", "sampler"),
 )
 """Settings that choose where and how, or stand in a record by themselves."""

@@ -93,6 +93,14 @@ class Tune(Enum):
     never = "never"
 
 
+class FigureStyle(Enum):
+    """What figures are drawn for: the width of a page, a column of a two-column paper, slides."""
+
+    text = "text"
+    column = "column"
+    slides = "slides"
+
+
 class MetricGroup(Enum):
     """What ``tsdistill evaluate`` adds; ``substitution`` includes noise."""
 
@@ -121,7 +129,9 @@ class CalibrationTarget(Enum):
 class SplitConf:
     """The validation part: a fraction of the training series, and the seed of the split."""
 
+    # share of each class of the training part that is held out; 0 for none [fraction]
     validation: float = 0.2
+    # seed of the split
     seed: int = 0
 
 
@@ -141,6 +151,7 @@ class TrainingConf:
     optimizer: Optimizer = Optimizer.adam
     patience: int = 50
     monitor: str = "ce"
+    # a schedule of the learning rate from conf/scheduler; null: constant
     scheduler: Any = None
     schedule_by: Stepping = Stepping.epoch
     restarts: int = 0
@@ -148,7 +159,12 @@ class TrainingConf:
 
 @dataclass
 class HardwareConf:
-    """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    """Where and how it runs; ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+
+    ``checkpoint_seconds`` is the time between two checkpoints of what is being made; 0 for none.
+    ``jobs`` is how many jobs of a sweep run side by side, ``auto`` or a number; ``jobs_per_device`` how many
+    share a GPU under ``auto``.
+    """
 
     device: str = "auto"
     precision: Precision = Precision.fp32
@@ -156,6 +172,9 @@ class HardwareConf:
     deterministic: bool = True
     compile: bool = False
     kernel: Kernel = Kernel.auto
+    checkpoint_seconds: float = 60.0
+    jobs: str = "auto"
+    jobs_per_device: int = 1
 
 
 @dataclass
@@ -174,6 +193,7 @@ class SaliencyConf:
     sampling: Sampling = Sampling.uniform
     per_channel: bool = False
     batch_norm: BatchNorm = BatchNorm.clean
+    # what is put into a window; the method fd_noise sets it
     donors: Donors = Donors.opposing
 
 
@@ -187,12 +207,19 @@ class TeacherConf:
     the teachers of an ensemble: their names, or their settings by name.
     """
 
+    # name in records and tables
     name: str = MISSING
+    # what the teacher is: a `tsdistill.teachers.base.Teacher` and its settings
     kind: Any = field(default_factory=lambda: {"_target_": "tsdistill.teachers.network.NetworkTeacher"})
+    # the network of a teacher that is one, from conf/model
     model: Any = None
+    # folds whose models answer training series they have not seen; 0: none; auto: where worth it
     cross_fit: int | str = "auto"
+    # file of a teacher that is read (checkpoint, answers)
     path: str | None = None
+    # teachers of an ensemble: names, or settings by name
     members: Any = None
+    # seeds that are trained; the best on validation is kept
     seeds: list[int] = field(default_factory=lambda: [0])
     training: TrainingConf = field(default_factory=TrainingConf)
 
@@ -201,7 +228,9 @@ class TeacherConf:
 class StudentConf:
     """The student's model."""
 
+    # name in records and tables
     name: str = MISSING
+    # the network, from conf/model
     model: Any = MISSING
 
 
@@ -222,20 +251,38 @@ class CalibrationConf:
 class BaseConf:
     """What every command takes."""
 
+    # folder of all that is stored; `report` reads several: out=A,B
     out: str = "tsdistill-out"
+    # show where an error came from
     debug: bool = False
+
+
+class Fail(Enum):
+    """When a failed run ends its sweep: at once, or after all others."""
+
+    fast = "fast"
+    late = "late"
 
 
 @dataclass
 class TeacherTaskConf(BaseConf):
-    """``tsdistill train-teacher``."""
+    """``tsdistill train-teacher``.
+
+    In a sweep, ``fail`` says whether the first failed run ends it, and ``retry`` how often a run is begun
+    again whose process died without an error of its own.
+    """
 
     dataset: Any = MISSING
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
     split: SplitConf = field(default_factory=SplitConf)
     teacher: TeacherConf = field(default_factory=TeacherConf)
     saliency: SaliencyConf = field(default_factory=SaliencyConf)
     hardware: HardwareConf = field(default_factory=HardwareConf)
+    # when a failed run ends its sweep: fast (at once) | late (after all others)
+    fail: Fail = Fail.late
+    # how often a run of a sweep is begun again whose process died without an error of its own [tries]
+    retry: int = 0
 
 
 @dataclass
@@ -250,10 +297,15 @@ class DistillConf(TeacherTaskConf):
     method: Any = MISSING
     training: TrainingConf = field(default_factory=TrainingConf)
     calibration: CalibrationConf = field(default_factory=CalibrationConf)
+    # seed of the student's start and batches
     seed: int = 0
+    # setting of the method's grid; 0: its default
     trial: int = 0
+    # train again and replace the record that is there
     retrain: bool = False
+    # run nothing; say whether the run is stored and, if not, what differs
     why: bool = False
+    # study that the run belongs to, which `tsdistill tune` sets
     study: str | None = None
 
 
@@ -273,7 +325,9 @@ class TuneConf(DistillConf):
     processes may work on one.
     """
 
+    # settings that the study tries in all; the first is the default [trials]
     trials: int = 30
+    # how settings are chosen: tpe | random | grid
     sampler: Sampler = Sampler.tpe
 
 
@@ -291,9 +345,13 @@ class OnlyConf:
     On the command line ``dataset=A,B`` stands for ``only.dataset=[A,B]``.
     """
 
+    # data sets to read; on the command line dataset=A,B
     dataset: list[str] | None = None
+    # methods to read
     method: list[str] | None = None
+    # teachers to read
     teacher: list[str] | None = None
+    # students to read
     student: list[str] | None = None
 
 
@@ -310,6 +368,7 @@ class RunsConf(BaseConf):
     """``tsdistill runs``: ``id`` shows one run, or compares two; ``where`` filters, ``sort`` sorts.
 
     ``all`` shows the settings of a run that are at their defaults too. ``verify`` checks every stored file.
+    ``to`` is a file that the listed runs are written to.
     """
 
     only: OnlyConf = field(default_factory=OnlyConf)
@@ -318,6 +377,7 @@ class RunsConf(BaseConf):
     id: str | None = None
     all: bool = False
     sort: str | None = None
+    to: str | None = None
     format: Format = Format.table
 
 
@@ -358,7 +418,13 @@ class PackConf(BaseConf):
 class MergeConf(BaseConf):
     """``tsdistill merge``; ``sources`` are the folders that ``from=A,B`` names."""
 
+    # folders to copy from; on the command line from=A,B
     sources: str | None = None
+
+
+@dataclass
+class StatusConf(BaseConf):
+    """``tsdistill status`` without the words of a sweep."""
 
 
 @dataclass
@@ -370,22 +436,39 @@ class ReportConf(BaseConf):
     tables and figures of its own, and the first decides among trials; ``columns`` are those of the summary
     (null: the driving metrics and the usual six). ``labels`` has what is shown instead of a stored name.
     ``vary`` names one or two settings of which every value has a row and a point in a figure.
+    ``figures`` is true, false, or the kinds that are drawn, ``all`` for every kind.
+    ``published`` is a CSV file of published numbers, which stand beside ours.
     ``again`` is the folder of a report that is made again from the same records and settings.
     """
 
     where: str | None = None
-
+    # part of the data on which settings are selected
     select: Selection = Selection.validation
+    # when one of a method's settings is selected: where all have equally many, or as told
     tune: Tune = Tune.equal
+    # row that the others are compared with; null: tsd, else none
     reference: str | None = None
+    # stored metrics that have tables and figures; the first decides among settings
     metric: list[str] = field(default_factory=lambda: ["average_precision"])
+    # what is shown instead of a stored name: labels.tsd_kd='TSD+KD'
     labels: dict[str, str] = field(default_factory=dict)
+    # methods in the order shown; the rest follow
     order: list[str] = field(default_factory=list)
+    # metrics of the summary; null: those of metric and the usual six
     columns: list[str] | None = None
+    # one or two settings of which every value has a row and a point in a figure
     vary: list[str] = field(default_factory=list)
+    # CSV file of published numbers that stand beside ours
+    published: str | None = None
+    # of metrics in tables [digits]
     decimals: int = 3
-    figures: bool = True
+    # true, false, or the kinds that are drawn, such as curves,confusion; all: every kind
+    figures: Any = True
+    # what figures are drawn for: a page, a column of 3.4 inches, slides
+    style: FigureStyle = FigureStyle.text
+    # folder to write into; null: report below out, filtered reports below that
     to: str | None = None
+    # folder of a report to make again from the same records
     again: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
 
@@ -398,10 +481,12 @@ class RestoreConf(BaseConf):
     such a record is refused, since it may come from anywhere.
     """
 
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
     hardware: HardwareConf = field(default_factory=HardwareConf)
     where: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
+    # build models and readers from outside of tsdistill and torch that a record names
     allow_code: bool = False
 
 
@@ -450,6 +535,7 @@ class StudentChoiceConf(BaseConf):
     run: str | None = None
     where: str | None = None
     only: OnlyConf = field(default_factory=OnlyConf)
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
     references: int = 8
     allow_code: bool = False
@@ -514,9 +600,13 @@ class ExportConf(StudentChoiceConf):
 class DatasetsConf(BaseConf):
     """``tsdistill datasets``: list sets or a ``collection``, show one by ``name``, or ``download``."""
 
+    # folder with the UCR and UEA archives; null: bundled sets, and downloads
     data_root: str | None = None
+    # set to show
     name: str | None = None
+    # collection to list, such as @learning
     collection: str | None = None
+    # set or collection to download
     download: str | None = None
 
 
@@ -531,6 +621,7 @@ COMMANDS = {
     "predict": PredictConf,
     "export": ExportConf,
     "runs": RunsConf,
+    "status": StatusConf,
     "clean": CleanConf,
     "merge": MergeConf,
     "pack": PackConf,
@@ -540,6 +631,15 @@ COMMANDS = {
 """Schema of each command; the name is that of its root config in ``conf/``."""
 
 
+def _the_one_store(memo: object) -> ConfigStore:
+    """In place of a copy: Hydra copies its sources, and this store with them, at each composition.
+
+    That takes a tenth of a second, and is done a hundred times for --help. What is loaded from the store is
+    copied anyway.
+    """
+    return ConfigStore.instance()
+
+
 def register(folders: Iterable[Path] = ()) -> None:
     """Put what no file holds into Hydra's ConfigStore: schemas, models in both roles, methods with TSD added.
 
@@ -547,6 +647,7 @@ def register(folders: Iterable[Path] = ()) -> None:
         folders: folders of configs besides the package's own, whose models and methods are put there too.
     """
     store = ConfigStore.instance()
+    store.__deepcopy__ = _the_one_store  # type: ignore[attr-defined]
     for command, schema in COMMANDS.items():
         store.store(name=f"{command}_schema", node=schema)
     folders = list(folders)

@@ -13,6 +13,9 @@ from tsdistill.data.own import OwnFiles
 from tsdistill.data.raw import RawPart, Sources
 from tsdistill.errors import TsdistillError
 
+UNSOUND = (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+"""What a broken or foreign zip archive raises; the last where it is encrypted."""
+
 
 @dataclass(frozen=True)
 class NpzReader(OwnFiles):
@@ -42,8 +45,10 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise TsdistillError(f"{path}: not an .npz archive; save x and y together by numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return {key: np.asarray(stored[key]) for key in stored}
+    except MemoryError:
+        raise TsdistillError(f"{path}: an array does not fit into memory") from None
+    except (*UNSOUND, ValueError, TypeError) as error:
         if "allow_pickle" in str(error):
             reason = "it holds Python objects; save plain arrays of numbers or text"
         else:
@@ -71,17 +76,21 @@ def part_of(arrays: Mapping[str, NDArray[Any]], half: str, where: str) -> RawPar
     if f"lengths{half}" in arrays:
         part = _cut(part, arrays[f"lengths{half}"], f"{where}: lengths{half}")
     for fault, found in (
-        ("an infinite value", np.isinf(part.values).any),
-        ("no value at all", np.isnan(part.values).all),
+        ("an infinite value", np.isinf(part.values).any(axis=(1, 2))),
+        ("a value too large for float32", (np.abs(part.values) > np.finfo(np.float32).max).any(axis=(1, 2))),
+        ("no value at all", np.isnan(part.values).all(axis=(1, 2))),
     ):
-        for n in np.flatnonzero(found(axis=(1, 2))):
+        for n in np.flatnonzero(found):
             raise TsdistillError(f"{where}: series {n + 1} of x{half} has {fault}")
     return part
 
 
 def _labels(y: NDArray[Any], where: str) -> list[str]:
     if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8")
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError:
+            raise TsdistillError(f"{where}: a label is not UTF-8 text") from None
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise TsdistillError(f"{where}: the label of series {np.argmax(~np.isfinite(y)) + 1} is not a number")
     return [str(label) for label in y.tolist()]

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import secrets
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tsdistill.data.download import file_digest
+from tsdistill.data.npz import UNSOUND
 from tsdistill.data.raw import FileReader, RawDataset, RawPart, Sources
 from tsdistill.errors import TsdistillError
 
@@ -19,7 +19,7 @@ PARSER_VERSION = 1
 """Raised by hand when a reader of ours gives other values for the same file."""
 
 _log = logging.getLogger(__name__)
-_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_BROKEN = (*UNSOUND, MemoryError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def read_cached(
@@ -45,13 +45,19 @@ def read_cached(
     path = cache / "parsed" / f"{sources.name}-{content_key(sources, settings)[:24]}.npz"
     parts = _load(path)
     if parts is None:
-        parts = reader.parse(sources)
+        try:
+            parts = reader.parse(sources)
+        except MemoryError:
+            raise TsdistillError(f"{sources.files[0]}: its series do not fit into memory") from None
         _save(path, parts)
     return RawDataset(sources.name, *parts, sources.source, sources.notes)
 
 
 def content_key(sources: Sources, settings: Mapping[str, Any]) -> str:
     """Hex SHA-256 of all that determines what is parsed: the files' contents and the reader's settings."""
+    for path in sources.files:
+        if path.exists() and not path.is_file():
+            raise TsdistillError(f"{path}: not a plain file")
     try:
         digests = [file_digest(path) for path in sources.files]
     except OSError as error:

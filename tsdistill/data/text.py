@@ -76,13 +76,13 @@ def _first_fault(text: str, separator: str) -> str:
     fields = text.split() if separator == " " else text.split(separator)
     for place, raw in enumerate(fields, start=1):
         value = raw.strip()
+        shown = value if len(value) <= 20 else value[:20] + "..."
         if not value:
             return f"value {place} is empty (write NaN for a missing value)"
         if value.lower() not in _MISSING and not _NUMBER.fullmatch(value):
-            shown = value if len(value) <= 20 else value[:20] + "..."
             return f"value {place} is {shown!r}, not a finite number"
         if value.lower() not in _MISSING and not abs(float(value)) <= _LARGEST:
-            return f"value {place} is {value!r}, too large for float32"
+            return f"value {place} is {shown!r}, too large for float32"
     return "the numbers cannot be read"
 
 

@@ -4,6 +4,7 @@ A reader of our own rather than sktime's, which spends a pandas object on every 
 the labels to lower case and cannot say which row is wrong. A test holds the two against each other.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -88,7 +89,7 @@ def _check_header(path: Path, tags: dict[str, list[str]], labelled: bool) -> _He
 
     def count(tag: str) -> int | None:
         word = (tags.get(tag) or [""])[0]
-        return int(word) if word.isdigit() and int(word) > 0 else None
+        return int(word) if re.fullmatch("0*[1-9][0-9]{0,17}", word) else None
 
     if flag("@timestamps") == "true":
         raise TsdistillError(

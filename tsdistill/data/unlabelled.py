@@ -1,6 +1,5 @@
 """Series without labels, in each form that a dataset of the user's may have."""
 
-import csv
 import shutil
 import stat
 import sys
@@ -19,7 +18,7 @@ from tsdistill.data.npz import load_arrays, part_of
 from tsdistill.data.raw import RawPart, Values, trailing_lengths
 from tsdistill.data.text import is_number, parse_numbers, text_lines
 from tsdistill.data.ts import read_ts
-from tsdistill.data.wide import check_width, read_parquet
+from tsdistill.data.wide import check_width, fields_of, read_parquet
 from tsdistill.errors import TsdistillError
 
 _LONG, _WIDE = (f"tsdistill.data.{name}" for name in ("long.LongReader", "wide.WideReader"))
@@ -151,7 +150,7 @@ def _read_wide_text(ignored: Sequence[str], length: int, labelled: bool | None, 
     header: list[str] = []
     with text_lines(path) as lines:
         for place, (number, line) in enumerate(lines):
-            fields = _fields(line)
+            fields = _fields(line, f"{path}, row {number}")
             if place == 0 and fields[0] and not is_number(fields[0]) and fields[0].lower() != "nan":
                 header = fields
                 continue
@@ -173,13 +172,13 @@ def _read_wide_text(ignored: Sequence[str], length: int, labelled: bool | None, 
     return _wide(rows, numbers, path)
 
 
-def _fields(line: str) -> list[str]:
+def _fields(line: str, where: str) -> list[str]:
     """A row's fields."""
     mark = next((mark for mark in ("\t", ";", ",") if mark in line), None)
     if mark is None:
         return line.split()
     if '"' in line:
-        return [field.strip() for field in next(csv.reader([line], delimiter=mark))]
+        return [field.strip() for field in fields_of(line, mark, where)]
     return [field.strip() for field in line.split(mark)]
 
 

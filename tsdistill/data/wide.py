@@ -1,6 +1,7 @@
 """A wide table: one series a row, a column for its label, every other column a step in time."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,10 +103,19 @@ def read_header(
     if not first:
         raise TsdistillError(f"{path}: the file is empty")
     separator = next((mark for mark in ("\t", ";") if mark in first), ",")
-    header = [column.strip() for column in next(csv.reader([first], delimiter=separator))]
-    if double := next((column for i, column in enumerate(header) if column in header[:i]), None):
-        raise TsdistillError(f"{path}, row {row}: two columns are named {double!r}")
-    return header, ((n, next(csv.reader([line], delimiter=separator))) for n, line in lines)
+    header = [column.strip() for column in fields_of(first, separator, f"{path}, row {row}")]
+    if len(set(header)) < len(header):
+        double = Counter(header).most_common(1)[0][0]
+        raise TsdistillError(f"{path}, row {row}: two columns are named {double[:20]!r}")
+    return header, ((n, fields_of(line, separator, f"{path}, row {n}")) for n, line in lines)
+
+
+def fields_of(line: str, separator: str, where: str) -> list[str]:
+    """The fields of one row of a text table."""
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error as error:
+        raise TsdistillError(f"{where}: {error}") from None
 
 
 def check_width(where: str, fields: Sequence[str], header: Sequence[str]) -> None:

@@ -74,6 +74,15 @@ def used() -> dict[str, str]:
     return {"kernel": "fused", "numba": numba.__version__, "kernel_cpu": str(cpu)}
 
 
+def numba_version() -> str | None:
+    """Version of numba; None where the fused kernel can't be had."""
+    if _problem() is not None:
+        return None
+    import numba
+
+    return str(numba.__version__)
+
+
 @cache
 def _problem() -> str | None:
     """Why the fused kernel can't be had; None if it can."""

@@ -13,6 +13,7 @@ from tsdistill.methods.base import LossTerm, Models, Need
 from tsdistill.methods.features import forward_to
 from tsdistill.methods.step import Plan, Step, TeacherView, union
 from tsdistill.saliency.joint import Statistics
+from tsdistill.training.generators import generators_in
 
 EVALUATION_BATCH = 512
 LARGEST_KEPT = 2**26
@@ -114,6 +115,11 @@ class StageTask(nn.Module):
                 owner, _, key = name.rpartition(".")
                 setattr(self.get_submodule(owner), key, torch.empty_like(stored))
         return super().load_state_dict(state_dict, strict, assign)
+
+    def generators(self) -> dict[str, torch.Generator]:
+        """Those that the student and the terms hold, and the one that draws windows."""
+        windows = self.teacher.windows
+        return generators_in(self) | ({} if windows is None else {"windows": windows.generator})
 
     def step(self, rows: Tensor, epoch: int) -> dict[str, Tensor]:
         """Loss of one batch.

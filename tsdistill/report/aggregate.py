@@ -112,6 +112,24 @@ def training_times(selection: Selection) -> "pd.DataFrame":
     return times.drop(columns="plain")
 
 
+def with_latency(means: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
+    """The means over data sets with ``timing.latency_ms``, measured by ``tsdistill evaluate``; NaN without.
+
+    Args:
+        means: what ``over_datasets`` gave.
+        selection: what it was made of.
+    """
+    runs, keys, name = selection.runs, [*PAIR, "variant"], "timing.latency_ms"
+    if name not in runs:
+        return means.assign(**{name: float("nan")})
+    students = runs.groupby(["dataset", *keys])[name].mean().groupby(keys).mean()
+    teachers = runs.groupby(["dataset", *PAIR])["timing.teacher_latency_ms"].mean().groupby(PAIR).mean()
+    teachers = teachers.rename(name).reset_index().assign(variant=TEACHER).set_index(keys)[name]
+    import pandas as pd
+
+    return means.join(pd.concat([students, teachers]).rename(name), on=keys)
+
+
 def cost_names(frame: "pd.DataFrame") -> list[str]:
     """The student's costs among a frame's columns."""
     return [name for name in frame.columns if name.startswith("cost.") and "teacher" not in name]

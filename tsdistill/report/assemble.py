@@ -12,6 +12,7 @@ from tsdistill.report.made import Digests, check_unchanged
 from tsdistill.report.metrics import PRIMARY, metric_of
 from tsdistill.report.options import Options
 from tsdistill.report.order import natural
+from tsdistill.report.published import Published, check_published, read_published
 from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
 from tsdistill.report.records import damaged_note, frame_of_runs, kept_records, names_in, read_records
 from tsdistill.report.selection import Select, Selection, select_trials
@@ -113,6 +114,7 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
         said = runs["error"].iloc[0]
         raise TsdistillError(f"all {len(runs)} stored runs failed, nothing to report; the first said: {said}")
     view = view_of(options, runs, names_in(stored))
+    published = _published(options, runs, view)
     first = view.driving[0]
     decided = first if f"{options.select}.{first}" in runs else PRIMARY
     selection = select_trials(runs, options.select, decided)
@@ -127,7 +129,7 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
     shown: list[Table] = []
     tables: list[Table] = []
     for pair, found in statistics.items():
-        for_terminal, for_files = _pair_tables(rows, means, pair, found, labels[pair], view)
+        for_terminal, for_files = _pair_tables(rows, means, pair, found, labels[pair], view, published)
         here = of_pair(selection.runs, pair)
         notes = [
             *_settings_note(means, pair, view),
@@ -163,6 +165,16 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
         tables=[*above, *tables, choices_table(rows, label, view)],
         failures=failures_table(runs),
     )
+
+
+def _published(options: Options, runs: "pd.DataFrame", view: View) -> list[Published]:
+    if options.published is None:
+        return []
+    path = Path(options.published)
+    found = read_published(path)
+    tables = {name for name in view.metrics if f"test.{name}" in runs}
+    check_published(path, found, set(runs["dataset"]), tables)
+    return found
 
 
 def _sweeps(selection: Selection, pairs: Sequence[Pair], vary: Sequence[str], view: View) -> list[Sweep]:
@@ -251,6 +263,7 @@ def _pair_tables(
     found: Mapping[str, Statistics],
     label: str,
     view: View,
+    published: Sequence[Published],
 ) -> tuple[list[Table], list[Table]]:
     """A pair's tables for the terminal and for the files, those of the driving metrics first."""
     sets = of_pair(rows, pair)["dataset"].nunique()
@@ -259,7 +272,16 @@ def _pair_tables(
         for metric, statistics in found.items()
     }
     metrics = {
-        metric: metric_table(rows, means, pair, metric, label, view, differing.get(metric, ()))
+        metric: metric_table(
+            rows,
+            means,
+            pair,
+            metric,
+            label,
+            view,
+            differing.get(metric, ()),
+            [each for each in published if each.metric == metric],
+        )
         for metric in view.metrics
         if metric in rows
     }

@@ -34,11 +34,13 @@ class Made:
         outs: the folders read.
         options: what was asked for.
         digests: the records that passed the filters.
+        published: SHA-256 of the file of published numbers, if there was one.
     """
 
     outs: Sequence[Path]
     options: Options
     digests: Digests
+    published: str | None = None
 
 
 def made_from(outs: Sequence[Path], options: Options, runs: "pd.DataFrame") -> str:
@@ -54,6 +56,7 @@ def made_from(outs: Sequence[Path], options: Options, runs: "pd.DataFrame") -> s
             "command": command(outs, options),
             "out": [str(out) for out in outs],
             "options": asdict(options),
+            "published": _published(options),
             "records": records,
         }
     )
@@ -71,11 +74,25 @@ def read_made(folder: Path) -> Made:
         asked: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in found["options"].items()
         }
-        return Made([Path(out) for out in found["out"]], Options(**asked), digests)
+        outs = [Path(out) for out in found["out"]]
+        return Made(outs, Options(**asked), digests, found["published"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TsdistillError(
             f"again={folder}: no whole {FILE} lies there; name the folder of a report"
         ) from error
+
+
+def check_published_unchanged(made: Made) -> None:
+    """Make sure that the published numbers of an earlier report are still the same.
+
+    Raises:
+        TsdistillError: the file is gone or has changed.
+    """
+    if _published(made.options) != made.published:
+        raise TsdistillError(
+            f"the report cannot be made again: {made.options.published} is gone or has changed; leave out "
+            "again= to report the runs as they are now"
+        )
 
 
 def check_unchanged(runs: "pd.DataFrame", digests: Digests) -> None:
@@ -115,6 +132,11 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return json.dumps(value)
     return value if isinstance(value, str) else str(value) if isinstance(value, int) else ",".join(value)
+
+
+def _published(options: Options) -> str | None:
+    path = None if options.published is None else Path(options.published)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
 
 
 def _digest(out: str, dataset: str, run_id: str, status: str) -> str:

@@ -7,6 +7,11 @@ from tsdistill.report.metrics import PRIMARY
 from tsdistill.report.selection import Select
 from tsdistill.report.settings import Tune
 
+USUAL = ("ranks", "matrix", "scatter", "noise", "curves", "reliability", "sweep", "size")
+"""Kinds of figures that are drawn unless some are named."""
+FIGURES = (*USUAL, "confusion", "bytes", "latency")
+"""All kinds of figures."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -27,9 +32,12 @@ class Options:
         vary: one or two settings that were varied on purpose: every value has a row, and curves or a heat map
             are drawn; nothing is selected among them.
         columns: metrics of the summary; by default those of ``metrics`` and the usual six.
+        published: a file of published numbers that stand beside ours, see ``read_published``.
         decimals: of metrics in tables.
-        figures: whether to draw; the page is written either way. Without, figures of an earlier report in
-            the folder stay, and a note says so; with, they are replaced.
+        figures: whether to draw, or the kinds of ``FIGURES`` that are drawn; the page is written either way.
+            Without, figures of an earlier report in the folder stay, and a note says so; with, they are
+            replaced. A kind that is named is drawn for every data set.
+        style: what figures are drawn for: ``"text"``, ``"column"`` or ``"slides"``.
     """
 
     select: Select = "validation"
@@ -42,5 +50,19 @@ class Options:
     order: Sequence[str] = ()
     columns: Sequence[str] = ()
     vary: Sequence[str] = ()
+    published: str | None = None
     decimals: int = 3
-    figures: bool = True
+    figures: bool | Sequence[str] = True
+    style: str = "text"
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds of figures that are drawn."""
+        if isinstance(self.figures, bool):
+            return USUAL if self.figures else ()
+        return FIGURES if "all" in self.figures else self.figures
+
+    @property
+    def named_figures(self) -> Sequence[str]:
+        """The kinds that were asked for by name."""
+        return () if isinstance(self.figures, bool) else self.kinds

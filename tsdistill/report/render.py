@@ -1,4 +1,4 @@
-"""The report's tables drawn: on the terminal, in Markdown and in LaTeX."""
+"""The report's tables drawn: on the terminal and in Markdown."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -14,29 +14,15 @@ NARROWEST_NAME = 24
 
 HUGE = 1e5
 
-_LATEX_MARKS = {
-    "†": r"\dagger",
-    "‡": r"\ddagger",
-    "°": r"\circ",
-    "‖": r"\parallel",
-    "§": r"\S",
-    "¶": r"\P",
-    "*": "*",
-}
-_LATEX_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "→": r"$\rightarrow$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{sign: f"${sign}$" for sign in "<>|"},  # other signs in the oldest font encoding
-    **{sign: "\\" + sign for sign in "&%$#_{}"},
-}
 _MARKDOWN_ESCAPES = {sign: "\\" + sign for sign in "\\`*_[]|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def number(value: float, digits: int, *, leading_zero: bool = True) -> str:
-    """A number as the tables show it; a huge one, such as the KL of a run that diverged, in powers of ten."""
-    text = f"{value:.{digits}f}" if abs(value) < HUGE or not digits else f"{value:.2e}"
+    """A number as the tables show it; a huge one, such as the KL of a run that diverged, in powers of ten.
+
+    What rounds to zero has no sign.
+    """
+    text = f"{round(value, digits) + 0.0:.{digits}f}" if abs(value) < HUGE or not digits else f"{value:.2e}"
     return text if leading_zero else text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
@@ -143,53 +129,3 @@ def markdown_sentence(text: str) -> str:
 
 def _markdown_piece(text: str) -> str:
     return "".join(_MARKDOWN_ESCAPES.get(sign, sign) for sign in text)
-
-
-def to_latex(table: Table) -> str:
-    """A table for LaTeX with booktabs: best bold, second underlined, marks raised.
-
-    A table that is wider than its column is shrunk to it, which needs the package graphicx.
-    """
-    layout = "".join("l" if left else "r" for left in table.word_columns())
-    lines = [
-        r"\begin{table}",
-        r"\centering\small",
-        rf"\caption{{{_latex('. '.join(note.removesuffix('.') for note in [table.title, *table.notes]))}.}}",
-        rf"\label{{tab:{''.join(sign if sign.isalnum() else '-' for sign in table.key)}}}",
-        r"\resizebox{\ifdim\width>\columnwidth\columnwidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{{layout}}}",
-        r"\toprule",
-        _latex_row([_latex(name) for name in table.columns]),
-        r"\midrule",
-        *[_latex_row([_latex_cell(cell) for cell in row]) for row in table.rows],
-    ]
-    if table.footer:
-        lines += [r"\midrule", *[_latex_row([_latex_cell(cell) for cell in row]) for row in table.footer]]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]) + "\n"
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _latex_cell(cell: Cell) -> str:
-    if cell.mean is None:
-        return "--" if cell.text == "-" else _latex(cell.text)
-    text = _latex_number(cell.mean, cell.digits)
-    text = {0: text, 1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}[cell.place]
-    if cell.std is not None:
-        text += rf"\,{{\scriptsize$\pm$\,{_latex_number(cell.std, cell.digits)}}}"
-    signs = "".join(_LATEX_MARKS[sign] for sign in _signs(cell))
-    return text + (f"$^{{{signs}}}$" if signs else "")
-
-
-def _latex_number(value: float, digits: int) -> str:
-    """A number with a true minus sign and powers of ten."""
-    mantissa, _, power = number(value, digits).partition("e")
-    text = mantissa.replace("-", "$-$")
-    return rf"{text}$\times10^{{{int(power)}}}$" if power else text
-
-
-def _latex(text: str) -> str:
-    marks = {sign: f"$^{{{command}}}$" for sign, command in _LATEX_MARKS.items() if sign != "*"}
-    return "".join((_LATEX_ESCAPES | marks).get(sign, sign) for sign in " ".join(text.split()))

@@ -27,6 +27,7 @@ class Point:
         sets: data sets.
         seeds: seeds.
         collapsed: whether a run predicts a constant.
+        plateau: whether a run never left the plateau at which training begins.
     """
 
     mean: Mapping[str, float]
@@ -34,6 +35,7 @@ class Point:
     sets: int
     seeds: int
     collapsed: bool
+    plateau: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def _points(runs: "pd.DataFrame", keys: Sequence[str], metrics: Sequence[str]) -
             sets=group["dataset"].nunique(),
             seeds=group["seed"].nunique(),
             collapsed=any("collapsed" in flags for flags in group["flags"]),
+            plateau=any("plateau" in flags for flags in group["flags"]),
         )
     return found
 
@@ -149,7 +152,11 @@ def sweep_table(sweep: Sweep, view: View) -> Table:
 
 
 def _cells(point: Point, sweep: Sweep, view: View) -> list[Cell]:
-    flagged = {"collapsed": point.collapsed, "partial": point.sets < sweep.sets}
+    flagged = {
+        "collapsed": point.collapsed,
+        "plateau": point.plateau,
+        "partial": point.sets < sweep.sets,
+    }
     marks = tuple(name for name, raised in flagged.items() if raised)
     numbers = [
         Cell(
@@ -180,5 +187,6 @@ def sweep_frame(sweeps: Sequence[Sweep]) -> "pd.DataFrame":
                 line: dict[str, Any] = {"teacher": sweep.pair[0], "student": sweep.pair[1], "method": name}
                 line |= dict(zip(sweep.keys, value, strict=True))
                 line |= {"metric": metric, "mean": mean, "std": point.std[metric]}
-                lines.append(line | {"sets": point.sets, "seeds": point.seeds, "collapsed": point.collapsed})
+                line |= {"sets": point.sets, "seeds": point.seeds}
+                lines.append(line | {"collapsed": point.collapsed, "plateau": point.plateau})
     return pd.DataFrame(lines)

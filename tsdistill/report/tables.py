@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tsdistill.report.aggregate import TEACHERS, cost_names
 from tsdistill.report.metrics import metric_of
 from tsdistill.report.order import natural
+from tsdistill.report.published import Published
 from tsdistill.report.records import PAIR
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics, smallest_adjusted
 from tsdistill.report.view import View
@@ -94,6 +95,7 @@ def metric_table(
     label: str,
     view: View,
     significant: Sequence[str] = (),
+    published: Sequence[Published] = (),
 ) -> Table:
     """One metric of one pair: data sets down, methods across, and their mean at the foot.
 
@@ -105,6 +107,7 @@ def metric_table(
         label: how trials were selected, shown in the title.
         view: names, order and decimals.
         significant: variants that differ from the reference over data sets.
+        published: numbers of others for this metric, in columns behind ours; they take no place.
     """
     rows, means = of_pair(rows, pair), of_pair(means, pair)
     means = means[means[metric].notna() | ~means["method"].isin(TEACHERS)]
@@ -118,8 +121,12 @@ def metric_table(
                 [_cell(cells.get((name, variant)), metric, view.decimals) for variant in variants],
                 higher_is_better=up,
             ),
+            *[_published_cell([each.values.get(name)], view.decimals) for each in published],
         ]
         for name in datasets
+    ]
+    others = [
+        _published_cell([each.values.get(name) for name in datasets], view.decimals) for each in published
     ]
     foot = [
         mean_cell(line, metric, len(datasets), significant, view.decimals)
@@ -128,11 +135,30 @@ def metric_table(
     return Table(
         key=table_key(metric, pair),
         title=f"{view.title(metric)}, {view.pair(pair)}, {label}",
-        columns=("data set", *map(view.row, variants)),
+        columns=("data set", *map(view.row, variants), *(f"{each.name} (published)" for each in published)),
         rows=body,
-        footer=[[Cell(text=f"mean of {len(datasets)}"), *placed(foot, higher_is_better=up)]],
-        notes=legend([*[cell for line in body for cell in line], *foot]),
+        footer=[[Cell(text=f"mean of {len(datasets)}"), *placed(foot, higher_is_better=up), *others]],
+        notes=(
+            *legend([*[cell for line in body for cell in line], *foot, *others]),
+            *_protocols(published),
+        ),
     )
+
+
+def _published_cell(values: Sequence[float | None], digits: int) -> Cell:
+    """The mean of what was published; marked where some of the data sets lack a number."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return Cell(text="-")
+    marks = ("partial",) if len(there) < len(values) else ()
+    return Cell(mean=sum(there) / len(there), digits=digits, marks=marks, ranked=False)
+
+
+def _protocols(published: Sequence[Published]) -> list[str]:
+    if not published:
+        return []
+    told = [f"{each.name} (published): {each.protocol.removesuffix('.')}." for each in published]
+    return ["Published numbers are neither ranked nor tested: their protocol may differ from ours.", *told]
 
 
 def summary_table(
@@ -273,7 +299,10 @@ def pairs_tables(means: "pd.DataFrame", sets: int, view: View) -> list[Table]:
 
 
 def statistics_table(found: Statistics, pair: tuple[str, str], label: str, view: View) -> Table:
-    """Every method against the reference over data sets: rank, wins, tests, effect sizes."""
+    """Every method against the reference over data sets: rank, wins, tests, effect sizes.
+
+    As in the multi-comparison matrix, wins are those of the method that the row names.
+    """
     against = {each.other: each for each in found.against_reference}
     body = [
         _statistics_line(name, rank, found.means[name], against.get(name), view)
@@ -282,8 +311,8 @@ def statistics_table(found: Statistics, pair: tuple[str, str], label: str, view:
     smallest = min((each.p_smallest for each in found.against_reference), default=1.0)
     notes = [
         _sets_used(found, view),
-        f"Wins, ties, losses, difference and effect compare {view.row(found.reference)} with the method in "
-        "the row.",
+        f"Wins, ties, losses, difference and effect are those of each method against "
+        f"{view.row(found.reference)}.",
         "Two-sided Wilcoxon signed-rank test on means over seeds; Holm's correction over "
         f"{plural(len(against), 'comparison')}. With {plural(len(found.datasets), 'data set')}, the smallest "
         f"attainable p is {smallest:.2g}, and {smallest_adjusted(found.against_reference):.2g} after Holm.",
@@ -339,9 +368,9 @@ def _statistics_line(name: str, rank: float, mean: float, each: Comparison | Non
     significant = ("significant",) if each.p_holm < ALPHA else ()
     return [
         *head,
-        *[Cell(mean=value, digits=0) for value in (each.wins, each.ties, each.losses)],
-        Cell(mean=each.difference, digits=view.decimals),
-        Cell(mean=each.effect, digits=2),
+        *[Cell(mean=value, digits=0) for value in (each.losses, each.ties, each.wins)],
+        Cell(mean=-each.difference, digits=view.decimals),
+        Cell(mean=-each.effect, digits=2),
         Cell(mean=each.p, digits=4),
         Cell(mean=each.p_holm, digits=4, marks=significant),
     ]

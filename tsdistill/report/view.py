@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.report.metrics import METRICS, PRIMARY, Metric, metric_of
-from tsdistill.report.options import Options
+from tsdistill.report.options import FIGURES, Options
 from tsdistill.report.settings import Pair
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ def view_of(options: Options, runs: "pd.DataFrame", known: Collection[str]) -> V
     _known("columns", options.columns, stored)
     _known("labels", options.labels, {*known, *stored, *runs["variant"]})
     _known("order", options.order, {*known, *runs["variant"]})
+    for kind in () if isinstance(options.figures, bool) else options.figures:
+        if kind not in (*FIGURES, "all"):
+            known = nearest(kind, (*FIGURES, "all"))
+            raise TsdistillError(f"figures: there is no kind of figure '{kind}': {known}")
     if not 0 <= options.decimals <= MOST_DECIMALS:
         raise TsdistillError(f"decimals={options.decimals}: choose from 0 to {MOST_DECIMALS}")
     shown = tuple(dict.fromkeys((*driving, *usual)))

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError
-from tsdistill.report.frame import as_csv
+from tsdistill.report.frame import as_csv, of_one_type
+from tsdistill.report.names import file_name
 from tsdistill.store.artefact import cannot_write
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FAILURES_SHOWN = 10
 LONGEST_NAME = 80
+FIGURES, TABLES = "figures", "tables"
+"""Folders of a report that are replaced whole."""
 KEPT_FIGURES = "figures/ holds the figures of an earlier report: figures=false draws none and keeps them"
 
 
@@ -74,27 +77,29 @@ def write_report(
             and no ``to``, or a record of the report made again that is gone or has changed.
     """
     from tsdistill.report.assemble import assemble
-    from tsdistill.report.figures.draw import draw_all
+    from tsdistill.report.figures.draw import draw_all, not_drawn
     from tsdistill.report.html import to_html
-    from tsdistill.report.made import FILE, made_from, read_made
+    from tsdistill.report.made import FILE, check_published_unchanged, made_from, read_made
     from tsdistill.report.options import Options
 
     outs = [outs] if isinstance(outs, Path) else list(outs)
     options = options or Options()
     earlier = read_made(again) if again is not None else None
     if earlier is not None:
+        check_published_unchanged(earlier)
         outs, options, to = earlier.outs, earlier.options, to or again
     if to is None and len(outs) > 1:
         raise TsdistillError("a report of several folders needs one of its own: name it with to=FOLDER")
     report = assemble(outs, options, earlier.digests if earlier else None)
     full = outs[0] / ("report" if options.select == "validation" else "report_test")
     folder = to or (full / folder_name(report.filters) if report.filters else full)
-    kept = not options.figures and (folder / "figures").is_dir()
+    kept = not options.kinds and (folder / FIGURES).is_dir()
     with _written_whole(folder, keep_figures=kept) as new:
         notes = [*_write_frames(new, report), *([KEPT_FIGURES] if kept else [])]
         _write_texts(new, report)
         (new / FILE).write_text(made_from(outs, options, report.runs), encoding="utf-8")
-        drawn = draw_all(report, new / "figures") if options.figures else []
+        drawn = draw_all(report, new / FIGURES)
+        notes += not_drawn(report, drawn)
         (new / "report.html").write_text(
             to_html(report, drawn, KEPT_FIGURES if kept else ""), encoding="utf-8"
         )
@@ -130,13 +135,13 @@ def folder_name(filters: Mapping[str, str | Sequence[str]]) -> str:
 def _written_whole(folder: Path, *, keep_figures: bool) -> Iterator[Path]:
     """Yield a fresh folder whose files take the place of those in ``folder`` once all are written.
 
-    Figures of an earlier report go unless they are kept; whatever else lies there stays. A disk that is full
-    changes nothing.
+    Figures and tables of an earlier report go, figures unless they are kept; whatever else lies there stays.
+    A disk that is full changes nothing.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
-            new = Path(name)
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
+            new = Path(made)
             yield new
             kept = set()
             for path in sorted(path for path in new.rglob("*") if path.is_file()):
@@ -144,10 +149,11 @@ def _written_whole(folder: Path, *, keep_figures: bool) -> Iterator[Path]:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(place)
                 kept.add(place)
-            for old in set() if keep_figures else set((folder / "figures").glob("*.*")) - kept:
-                old.unlink()
+            for name in [TABLES] if keep_figures else [TABLES, FIGURES]:
+                for old in set((folder / name).glob("*.*")) - kept:
+                    old.unlink()
             with suppress(OSError):  # it is not there, or it still holds something
-                (folder / "figures").rmdir()
+                (folder / FIGURES).rmdir()
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -172,21 +178,16 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
         (folder / f"{name}.csv").write_text(as_csv(frame), encoding="utf-8")
     if find_spec("pyarrow") is None:
         return ["runs.parquet is left out: install tsdistill[parquet]"]
-    settings = {name: tidy[name].map(_setting_text) for name in tidy.columns if name.startswith("setting.")}
-    tidy.assign(**settings).to_parquet(folder / "runs.parquet", index=False)
+    of_one_type(tidy).to_parquet(folder / "runs.parquet", index=False)
     return []
 
 
-def _setting_text(value: object) -> str | None:
-    """One type a column: a setting may be a number in one run and a word in another."""
-    return None if value is None or value != value else str(value)
-
-
 def _write_texts(folder: Path, report: "Report") -> None:
-    """Write Markdown, LaTeX and the statistics."""
+    """Write Markdown, a LaTeX file for each table, and the statistics."""
     import json
 
-    from tsdistill.report.render import to_latex, to_markdown
+    from tsdistill.report.latex import PREAMBLE, to_latex
+    from tsdistill.report.render import to_markdown
 
     tables = [*report.tables, *([report.failures] if report.failures.rows else [])]
     statistics = [
@@ -196,10 +197,16 @@ def _write_texts(folder: Path, report: "Report") -> None:
     ]
     texts = {
         "report.md": _markdown_head(report) + "\n".join(to_markdown(table) for table in tables),
-        "tables.tex": "% needs \\usepackage{booktabs,graphicx}\n\n"
-        + "\n".join(to_latex(table) for table in tables),
         "statistics.json": json.dumps({"selection": report.label, "statistics": statistics}, indent=1) + "\n",
     }
+    taken: set[str] = set()
+    for table in report.tables:
+        if table.key == "choices":  # an account of runs, no table for a paper
+            continue
+        name = file_name(table.key, taken)
+        taken.add(name)
+        texts[f"{TABLES}/{name}.tex"] = f"% needs {PREAMBLE}\n{to_latex(table)}"
+    (folder / TABLES).mkdir()
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
 

@@ -14,8 +14,8 @@ from tsdistill.runs.session import Job
 from tsdistill.runs.spec import TEACHER_SUPPLIED, member_conf
 from tsdistill.teachers.base import FitTask, Teacher
 from tsdistill.teachers.ensemble import Member
-from tsdistill.training.loop import FitResult
 from tsdistill.training.seeds import attempt_seeds
+from tsdistill.training.state import FitResult
 from tsdistill.training.supervised import Supervised
 
 

@@ -14,6 +14,7 @@ from sktime.classification.base import BaseClassifier
 from tsdistill.console import silenced
 from tsdistill.deploy.student import Student
 from tsdistill.runs.load import load
+from tsdistill.teachers.described import described
 
 
 class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
@@ -23,7 +24,8 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
     takes series of the length that it was fitted on; those of another length are resampled.
 
     Args:
-        teacher: a choice of ``teacher=``, such as ``fcn``.
+        teacher: a choice of ``teacher=``, such as ``fcn``; or a classifier object of scikit-learn or sktime,
+            of which a copy with the same settings is fitted.
         student: a choice of ``student=``, such as ``lstm_8``.
         method: a choice of ``method=``, such as ``tsd``.
         overrides: further settings as on the command line, such as ``("training.epochs=100",)``.
@@ -53,7 +55,7 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
 
     def __init__(
         self,
-        teacher: str = "fcn",
+        teacher: Any = "fcn",
         student: str = "lstm_8",
         method: str = "tsd",
         overrides: Sequence[str] = (),
@@ -73,8 +75,10 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
             folder = Path(name)
             # The test part is not looked at here; the training series stand in for it.
             np.savez(folder / "series.npz", x=X, y=index, x_test=X, y_test=index)
+            named = isinstance(self.teacher, str)
             result = _distil(
-                f"teacher={self.teacher}",
+                None if named else described(self.teacher),
+                f"teacher={self.teacher if named else 'estimator'}",
                 f"student={self.student}",
                 f"method={self.method}",
                 f"seed={self.seed}",
@@ -107,9 +111,15 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
         ]
 
 
-def _distil(*overrides: str) -> dict[str, Any]:
-    """Compose the settings of ``tsdistill distill`` and run it; Hydra's own state is put back."""
+def _distil(estimator: Mapping[str, Any] | None, *overrides: str) -> dict[str, Any]:
+    """Compose the settings of ``tsdistill distill`` and run it; Hydra's own state is put back.
+
+    Args:
+        estimator: that of ``teacher=estimator``, if that is the teacher.
+        overrides: settings as on the command line.
+    """
     from hydra import compose, initialize_config_dir
+    from omegaconf import open_dict
 
     from tsdistill.config.groups import config_folders
     from tsdistill.config.resolve import conf_folder
@@ -119,6 +129,9 @@ def _distil(*overrides: str) -> dict[str, Any]:
     register(config_folders(()))
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         composed = compose("distill", overrides=list(overrides))
+    if estimator is not None:
+        with open_dict(composed):
+            composed.teacher.kind.estimator = dict(estimator)
     return distill(composed)
 
 

@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from tsdistill.config.schema import OnlyConf, SaliencyConf
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.runs.reach import Verdict, judge_run, judge_teacher, pool_key_today
-from tsdistill.runs.restore import is_selected
 from tsdistill.store.artefact import discard
 from tsdistill.store.contents import Folder
 from tsdistill.store.formats import from_yaml, read_json
@@ -26,6 +25,7 @@ from tsdistill.store.keys import key_of
 from tsdistill.store.locks import locked_if_free
 from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import SCHEMA
+from tsdistill.store.selection import is_selected
 from tsdistill.store.where import Where, names_of
 
 OLDER = Verdict(False, "an older version of tsdistill made it")

@@ -27,7 +27,7 @@ def default_settings(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     loader = GlobalHydra.instance().config_loader()
     chosen = {group: str(result[group]) for group in GROUPS}
-    chosen["dataset"] = _reader(result["settings"].get("dataset._target_"))
+    chosen["dataset"] = reader_of(result["settings"].get("dataset._target_"))
     words = [f"{group}={name}" for group, name in chosen.items() if name in loader.get_group_options(group)]
     composed = compose("distill", overrides=words)
     OmegaConf.set_struct(composed, False)
@@ -35,7 +35,7 @@ def default_settings(result: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _reader(target: str | None) -> str:
+def reader_of(target: str | None) -> str:
     """The choice of the group ``dataset`` that reads with a given class; empty if there is none."""
     for name in GlobalHydra.instance().config_loader().get_group_options("dataset"):
         if OmegaConf.select(compose(f"dataset/{name}"), "dataset._target_") == target:

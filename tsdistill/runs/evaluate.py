@@ -25,10 +25,11 @@ from tsdistill.evaluation.predict import Predict, predictor
 from tsdistill.evaluation.reasoning import faithfulness, map_agreement
 from tsdistill.runs.maps import Maps, MapSettings, Sample, all_maps, draw_sample, teacher_maps
 from tsdistill.runs.metrics import measured_anew, metric_code
-from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
+from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student
 from tsdistill.runs.spec import RunSpec
 from tsdistill.store.locks import locked
 from tsdistill.store.records import RunRecord, rewrite_run, run_folder
+from tsdistill.store.selection import stored_runs
 from tsdistill.store.teachers import read_teacher, reseeded_teachers
 from tsdistill.teachers.base import AnswerModule
 

@@ -23,8 +23,9 @@ from tsdistill.report.figures.style import save, style
 from tsdistill.report.order import natural
 from tsdistill.report.records import variant_suffixes
 from tsdistill.runs.maps import MapSettings, Sample, draw_sample, perturbation_maps, sample_of, teacher_maps
-from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student, stored_runs
+from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student
 from tsdistill.store.artefact import safe_name
+from tsdistill.store.selection import stored_runs
 
 MOST_STUDENTS = 8
 MOST_CLASSES = 9

@@ -19,11 +19,11 @@ from tsdistill.runs.restore import (
     refuse_foreign,
     restore_job,
     restore_student,
-    stored_runs,
 )
 from tsdistill.runs.session import Job
 from tsdistill.store.listing import iter_results
 from tsdistill.store.records import RunRecord
+from tsdistill.store.selection import stored_runs
 
 ABOUT = ("dataset", "method", "student", "teacher", "seed", "trial")
 """What a student says of where it comes from, beside its run's id."""

@@ -11,66 +11,23 @@ from torch import nn
 
 from tsdistill.config.schema import (
     HardwareConf,
-    OnlyConf,
     SplitConf,
     TeacherTaskConf,
 )
 from tsdistill.config.stored import KNOWN
 from tsdistill.data.types import Part
-from tsdistill.errors import TsdistillError, nearest
+from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.predict import predict
 from tsdistill.runs.session import Job, prepare
 from tsdistill.runs.spec import member_conf
 from tsdistill.runs.teaching import restored_teacher
 from tsdistill.store.formats import from_yaml
-from tsdistill.store.listing import iter_results
 from tsdistill.store.records import RunRecord, read_run
 from tsdistill.store.teachers import TeacherArtefact, read_teacher
-from tsdistill.store.where import Where
 from tsdistill.training.calibration import Calibrated
 
 TOLERANCE = 0.01
 """How far a restored student's logits may lie from the stored ones, against their largest: devices differ."""
-
-
-def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dict[str, Any]]:
-    """Results of the stored runs of the given names, by dataset, teacher and id.
-
-    Raises:
-        TsdistillError: nothing is stored, or nothing has these names.
-    """
-    found = list(iter_results(out))
-    if not found:
-        raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
-    kept = select_runs(found, only, where)
-    return sorted(kept, key=lambda result: (result["dataset"], result["teacher_id"], result["id"]))
-
-
-def select_runs(
-    found: Sequence[Mapping[str, Any]], only: OnlyConf, where: str | None
-) -> list[dict[str, Any]]:
-    """Keep the results, or notes of failed runs, that have the given names and pass the filter.
-
-    Raises:
-        TsdistillError: nothing has these names, or nothing passes.
-    """
-    for key in ("dataset", "method", "teacher", "student"):
-        wanted = getattr(only, key)
-        known = {result[key] for result in found}
-        for name in wanted or ():
-            if name not in known:
-                raise TsdistillError(f"no stored run has {key}={name}: {nearest(name, known)}")
-        found = [result for result in found if not wanted or result[key] in wanted]
-    if not found:
-        raise TsdistillError("no stored run has all these names together; drop one of them")
-    return [dict(result) for result in (found if where is None else Where(where).kept(found))]
-
-
-def is_selected(result: Mapping[str, Any], only: OnlyConf, where: str | None) -> bool:
-    """Whether a result, or the note of a failed run, has the given names and passes the filter."""
-    names = {key: getattr(only, key) for key in ("dataset", "method", "teacher", "student")}
-    named = all(not wanted or result.get(key) in wanted for key, wanted in names.items())
-    return named and (where is None or Where(where)(result))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What every task starts from: settings, device, the dataset and its parts; and what is done to any model."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from tsdistill.data.types import TimeSeriesDataset
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.performance import performance
 from tsdistill.models.build import BUILT_IN_SIZES, build_model, takes_lengths
+from tsdistill.runs.checkpoints import Checkpoints, checkpointed
+from tsdistill.runs.signals import deferred
 from tsdistill.training.device import set_up
-from tsdistill.training.loop import FitResult, Trainable, autocast, fit
+from tsdistill.training.loop import autocast, fit
 from tsdistill.training.plateau import on_plateau
 from tsdistill.training.seeds import generator_of
+from tsdistill.training.state import FitResult, Trainable
 from tsdistill.training.supervised import EVALUATION_BATCH, answers
 
 
@@ -39,6 +43,7 @@ class Job:
         device: where models and data live.
         dataset: both parts as the archive splits them.
         parts: ``train``, ``validation`` (if there is one) and ``test``, on the device.
+        checkpoints: those of what is being made; None where nothing is kept.
     """
 
     conf: TeacherTaskConf
@@ -46,11 +51,17 @@ class Job:
     device: torch.device
     dataset: TimeSeriesDataset
     parts: Mapping[str, TensorPart]
+    checkpoints: Checkpoints | None = None
 
     @property
     def validated(self) -> bool:
         """Whether there is a validation part."""
         return "validation" in self.parts
+
+    @property
+    def seconds_before(self) -> float:
+        """Time that what is being made took before it was broken off."""
+        return 0.0 if self.checkpoints is None else self.checkpoints.seconds_before
 
     @property
     def preparation(self) -> Preparation:
@@ -85,7 +96,8 @@ class Job:
         has_left: Callable[[], bool] | None = None,
     ) -> FitResult:
         """Train a task on this job's training part, showing its progress; ``has_left``: see ``fit``."""
-        with epochs_shown(title, training.epochs) as listener:
+        keeper = None if self.checkpoints is None else self.checkpoints.of_fit(title)
+        with epochs_shown(title, training.epochs) as listener, deferred():
             return fit(
                 task,
                 training,
@@ -96,7 +108,15 @@ class Job:
                 precision=self.conf.hardware.precision,
                 listener=listener,
                 has_left=has_left,
+                keeper=keeper,
             )
+
+    @contextmanager
+    def checkpointed(self, artefact: Path, facts: Mapping[str, Any], title: str) -> Iterator["Job"]:
+        """This job while it makes an artefact, with checkpoints; see ``checkpointed``."""
+        hardware, device = self.conf.hardware, str(self.device)
+        with checkpointed(artefact, facts, hardware, device, title) as checkpoints:
+            yield replace(self, checkpoints=checkpoints)
 
     def learns(self, model: nn.Module) -> bool:
         """Whether a model has left the plateau at which it began."""

@@ -24,6 +24,7 @@ from tsdistill.methods.stage import Stage, StageTask
 from tsdistill.methods.step import TeacherView
 from tsdistill.models.build import count_parameters
 from tsdistill.runs.building import built_teacher
+from tsdistill.runs.checkpoints import drop_leftover
 from tsdistill.runs.maps import training_maps
 from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.session import Job, predict, prepare
@@ -56,9 +57,10 @@ from tsdistill.store.records import (
 from tsdistill.store.teachers import TeacherArtefact, teacher_folder
 from tsdistill.teachers.base import Teacher
 from tsdistill.training.calibration import fit_and_fold
-from tsdistill.training.loop import FitResult, check_settings
+from tsdistill.training.loop import check_settings
 from tsdistill.training.plateau import on_plateau, until_learnt
 from tsdistill.training.seeds import attempt_seeds, generator_of
+from tsdistill.training.state import FitResult
 
 
 def train_teacher(composed: DictConfig) -> None:
@@ -99,12 +101,14 @@ def distill(
     job, name = run.job, run.job.dataset.name
     # Before any lock, so that finished runs can be read where nothing can be written.
     result, fresh = _stored(run), False
+    folder = run_folder(job.out, name, run.training_id)
     if result is None:
         waiting = partial(say, f"{run.title}: waiting for another process that does this run")
-        with locked(run_folder(job.out, name, run.training_id), waiting):
+        with locked(folder, waiting):
             result = _stored(run)
             if result is None:
                 result, fresh = _make(run)
+    drop_leftover(folder)
     failed = failure_path(job.out, run.spec.identity["dataset"], run.spec.failure_id)
     if failed.exists():
         failed.unlink(missing_ok=True)
@@ -260,6 +264,13 @@ def _held_against(run: _Run, twin: RunRecord) -> dict[str, Any]:
 
 
 def _train_student(run: _Run) -> dict[str, Any]:
+    """Train the student with checkpoints, which go once its record is there."""
+    folder = run_folder(run.job.out, run.job.dataset.name, run.training_id)
+    with run.job.checkpointed(folder, run.facts, run.title) as kept:
+        return _train_kept_student(replace(run, job=kept))
+
+
+def _train_kept_student(run: _Run) -> dict[str, Any]:
     """Train through the stages, evaluate once on the test part, and write the record."""
     job = run.job
     began = time.perf_counter()
@@ -280,7 +291,7 @@ def _train_student(run: _Run) -> dict[str, Any]:
     result = _result(run, student, logits, training)
     timing = {
         "prepare_seconds": ready - began,
-        "train_seconds": trained - ready,
+        "train_seconds": job.seconds_before + trained - ready,
         "evaluate_seconds": time.perf_counter() - trained,
         "finished": time.time(),
     }

@@ -4,7 +4,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from tsdistill.config.schema import Fail
 from tsdistill.console import prefixed, say
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.store.artefact import write_atomically
+from tsdistill.store.locks import BusyError
 
 SWEEP_VARIABLE = "TSDISTILL_SWEEP"
 """Names the sweep's folder: set once by the command line, so that jobs in other processes share it."""
@@ -41,9 +44,9 @@ def name_sweep() -> None:
     os.environ[SWEEP_VARIABLE] = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
-def place_in_sweep() -> str:
-    """Which job of how many this is, such as ``[3/75]``."""
-    number = int(HydraConfig.get().job.num) + 1
+def place_in_sweep(job: int | None = None) -> str:
+    """Which job of how many this is, or the one with a given number from 0, such as ``[3/75]``."""
+    number = (int(HydraConfig.get().job.num) if job is None else job) + 1
     return f"[{number}/{os.environ[JOBS_VARIABLE]}]" if JOBS_VARIABLE in os.environ else f"[{number}]"
 
 
@@ -57,11 +60,48 @@ def count_jobs(config: DictConfig) -> int:
     return math.prod(sizes)
 
 
+def note_of(folder: Path, number: int) -> Path:
+    """Where the note lies that says how a job of the sweep in ``folder`` ended."""
+    return folder / "status" / f"{number}.json"
+
+
 def note_job(error: str | None) -> None:
     """Write down how this job of the sweep ended."""
     hydra = HydraConfig.get()
-    status = {"job": hydra.job.num, "overrides": list(hydra.overrides.task), "error": error}
-    write_atomically(Path(hydra.sweep.dir) / "status" / f"{hydra.job.num}.json", json.dumps(status))
+    write_note(Path(hydra.sweep.dir), hydra.job.num, list(hydra.overrides.task), error)
+
+
+def write_note(folder: Path, number: int, words: Sequence[str], error: str | None) -> None:
+    """Write down how a job of the sweep in ``folder`` ended; see ``note_job``."""
+    status = {"job": number, "overrides": list(words), "error": error}
+    write_atomically(note_of(folder, number), json.dumps(status))
+
+
+def refused(config: DictConfig, number: int, words: Sequence[str], error: str) -> None:
+    """Note and say that a job's overrides don't make a config.
+
+    Args:
+        config: the sweep's own config.
+        number: the job's, from 0.
+        words: the job's overrides.
+        error: what is wrong with them, in one line.
+    """
+    say(f"{place_in_sweep(number)} failed: {error}")
+    write_note(Path(config.hydra.sweep.dir), number, words, error)
+
+
+_lost: str | None = None
+
+
+@contextmanager
+def lost(why: str) -> Iterator[None]:
+    """Let the next job fail for the reason that ended its process; it is then recorded like any other."""
+    global _lost
+    _lost = why
+    try:
+        yield
+    finally:
+        _lost = None
 
 
 def as_job(
@@ -74,7 +114,11 @@ def as_job(
     with prefixed(f"{place_in_sweep()} "):
         told = None
         try:
+            if _lost is not None:
+                raise TsdistillError(_lost)
             task()
+        except BusyError:  # put off, and begun again
+            raise
         except Exception as error:
             if debug:
                 raise
@@ -105,6 +149,7 @@ class SweepSummary(Callback):
         failed = sorted((job for job in jobs if job["error"]), key=lambda job: int(job["job"]))
         lost = max(0, int(os.environ.get(JOBS_VARIABLE, 0)) - len(jobs))
         failed_jobs = len(failed) + lost
-        say(f"{len(jobs) + lost} runs, {len(failed)} failed" + (f", {lost} without a note" if lost else ""))
+        rest = "not run" if config.get("fail") is Fail.fast and failed else "without a note"
+        say(f"{len(jobs) + lost} runs, {len(failed)} failed" + (f", {lost} {rest}" if lost else ""))
         for job in failed:
             say(f"  failed: {' '.join(job['overrides'])}: {job['error']}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,12 @@ from tsdistill.console import say, series_shown
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.runs.building import built_teacher, fit_task
+from tsdistill.runs.checkpoints import drop_leftover
 from tsdistill.runs.session import Job, predict
+from tsdistill.runs.signals import deferred
 from tsdistill.runs.spec import pool_facts, teacher_facts
 from tsdistill.saliency.draws import Draws, References, draw_pool, noise_like
-from tsdistill.saliency.pools import PoolPlan, computed_steps, pool_limits, pool_logits
+from tsdistill.saliency.pools import PoolPlan, computed_steps, pool_chunks, pool_limits
 from tsdistill.saliency.source import CachedWindows, OnlineWindows, WindowSource
 from tsdistill.store.environment import environment
 from tsdistill.store.keys import key_of
@@ -48,10 +51,11 @@ def best_teacher(job: Job) -> TeacherArtefact:
     teachers = [_teacher(job, seed) for seed in seeds]
     if len(teachers) == 1:
         return teachers[0]
-    return max(teachers, key=lambda t: _rank(t.metrics["validation"]))
+    return max(teachers, key=lambda t: rank(t.metrics["validation"]))
 
 
-def _rank(validation: Mapping[str, float]) -> tuple[float, float]:
+def rank(validation: Mapping[str, float]) -> tuple[float, float]:
+    """What the best teacher has most of, from its metrics on the validation part."""
     precision = validation["average_precision"]
     return (precision if precision == precision else -1.0, -validation["nll"])
 
@@ -67,17 +71,25 @@ def _teacher(job: Job, seed: int) -> TeacherArtefact:
     """One teacher, from its artefact or trained; a second process that wants it waits."""
     name, key = job.dataset.name, key_of("teacher", facts_of(job, seed))
     folder = teacher_folder(job.out, name, key)
-    return made_once(
+    teacher = made_once(
         folder,
         read=partial(read_teacher, job.out, name, key),
         make=partial(_train_teacher, job, seed, key),
         waiting=lambda: say(f"{name}: waiting for another process that trains this teacher"),
     )
+    drop_leftover(folder)
+    return teacher
 
 
 def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
+    facts, folder = facts_of(job, seed), teacher_folder(job.out, job.dataset.name, key)
+    with job.checkpointed(folder, facts, _title(job, seed)) as kept:
+        return _train_kept_teacher(kept, seed, key, facts)
+
+
+def _train_kept_teacher(job: Job, seed: int, key: str, facts: Mapping[str, Any]) -> TeacherArtefact:
     title = _title(job, seed)
-    began = time.perf_counter()
+    began = time.perf_counter() - job.seconds_before
     teacher = built_teacher(job)
     training = dict(teacher.fit(fit_task(job, job.conf.teacher, seed, title)))
     fitted = time.perf_counter()
@@ -89,7 +101,7 @@ def _train_teacher(job: Job, seed: int, key: str) -> TeacherArtefact:
     measured = {part: job.performance(logits[part], part) for part in logits if part != "train"}
     artefact = TeacherArtefact(
         key=key,
-        config={"name": job.conf.teacher.name, **facts_of(job, seed)},
+        config={"name": job.conf.teacher.name, **facts},
         weights=teacher.state(),
         logits=logits,
         metrics={
@@ -170,6 +182,7 @@ def restored_teacher(job: Job, artefact: TeacherArtefact) -> Teacher:
     """A stored teacher that answers anew: from its state, or fitted again."""
     if artefact.key in _last_refitted:
         return _last_refitted[artefact.key]
+    job = replace(job, checkpoints=None)  # which are of something else than this teacher
     teacher = built_teacher(job)
     seed = int(artefact.config["seed"])
     title = _title(job, seed)
@@ -191,8 +204,12 @@ COMPARED = 32
 
 def pool_key(teacher: str, plan: PoolPlan) -> str:
     """Name of a teacher's pool."""
+    return key_of("pool", _plan_facts(teacher, plan))
+
+
+def _plan_facts(teacher: str, plan: PoolPlan) -> dict[str, Any]:
     names = ("window", "size", "seed", "channels", "noise")
-    return key_of("pool", pool_facts(teacher, {name: getattr(plan, name) for name in names}))
+    return pool_facts(teacher, {name: getattr(plan, name) for name in names})
 
 
 def pool_plan(job: Job, teacher: TeacherArtefact) -> PoolPlan:
@@ -206,12 +223,15 @@ def build_pool(job: Job, teacher: TeacherArtefact) -> PoolArtefact:
     plan = pool_plan(job, teacher)
     key = pool_key(teacher.key, plan)
     name = job.dataset.name
-    return made_once(
-        pool_folder(job.out, name, key),
+    folder = pool_folder(job.out, name, key)
+    pool = made_once(
+        folder,
         read=partial(read_pool, job.out, name, key),
         make=partial(_compute_pool, job, teacher, plan, key),
         waiting=lambda: say(f"{name}: waiting for another process that builds this pool"),
     )
+    drop_leftover(folder)
+    return pool
 
 
 def drawn_pool(job: Job, plan: PoolPlan) -> Draws:
@@ -222,40 +242,61 @@ def drawn_pool(job: Job, plan: PoolPlan) -> Draws:
 
 
 def _compute_pool(job: Job, teacher: TeacherArtefact, plan: PoolPlan, key: str) -> PoolArtefact:
-    train = job.parts["train"]
-    references, draws = _donors(train, plan), drawn_pool(job, plan)
-    title = _title(job, int(teacher.config["seed"]))
+    title, draws = _title(job, int(teacher.config["seed"])), drawn_pool(job, plan)
     every = int(plan.limits.max())
     if job.conf.saliency.pool_size is None and plan.size < every:
         say(
             f"{title}: its pool holds {plan.size} of {every} windows a series, so as to take at most "
             f"ten times its fitting, or a minute; saliency.pool_size={every} asks for all"
         )
-    answering = restored_teacher(job, teacher)
-    logits, part = torch.empty(*draws.starts.shape, len(job.dataset.classes)), False
+    answering, folder = restored_teacher(job, teacher), pool_folder(job.out, job.dataset.name, key)
+    with deferred(), job.checkpointed(folder, _plan_facts(teacher.key, plan), title) as kept:
+        logits, part = _answered_pool(kept, answering, draws, plan, title)
+        _check_pool(logits, title)
+        _tell(answering, title)
+        pool = PoolArtefact(
+            key,
+            teacher.key,
+            plan.window,
+            draws.starts,
+            draws.references,
+            draws.channels,
+            logits,
+            "touched" if part else "all",
+        )
+        write_pool(job.out, job.dataset.name, pool)
+    return pool
+
+
+def _answered_pool(
+    job: Job, answering: Teacher, draws: Draws, plan: PoolPlan, title: str
+) -> tuple[torch.Tensor, bool]:
+    """A teacher's logits on its pool, (N, P, K), and whether only a part of a series' steps was computed."""
+    train, (N, P) = job.parts["train"], draws.starts.shape
+    references, part = _donors(train, plan), False
+    logits, done = torch.zeros(N, P, len(job.dataset.classes)), 0
+    assert job.checkpoints is not None
+    if (begun := job.checkpoints.take_current()) is not None:
+        logits, done = begun["logits"], begun["answered"]
+        say(f"{title}: its pool is resumed at series {done:,} of {N * P:,}")
+    skip = done
     with (
-        series_shown(f"{title} answers its pool", draws.starts.numel()) as answered,
+        series_shown(f"{title} answers its pool", N * P) as answered,
         # as the clean logits that they are held against
         autocast(job.device, job.conf.hardware.precision),
     ):
-        for rows, module in answering.training_modules(len(train)):
+        answered(done)
+        for rows, module in answering.training_modules(N):
             some = train.rows(rows.to(job.device))
-            logits[rows] = pool_logits(module, some, draws.of(rows), references, plan.window, answered)
             part |= computed_steps(module, some, plan.window) < train.x.shape[2]
-    _check_pool(logits, title)
-    _tell(answering, title)
-    pool = PoolArtefact(
-        key,
-        teacher.key,
-        plan.window,
-        draws.starts,
-        draws.references,
-        draws.channels,
-        logits.cpu(),
-        "touched" if part else "all",
-    )
-    write_pool(job.out, job.dataset.name, pool)
-    return pool
+            chunks = pool_chunks(module, some, draws.of(rows), references, plan.window, skip)
+            for at, columns, found in chunks:
+                logits[rows[at][:, None], columns] = found
+                answered(found[..., 0].numel())
+                done += found[..., 0].numel()
+                job.checkpoints.offer(partial(dict, logits=logits, answered=done))
+            skip = max(0, skip - len(rows) * P)
+    return logits, part
 
 
 def _check_pool(logits: torch.Tensor, title: str) -> None:

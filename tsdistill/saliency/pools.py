@@ -1,6 +1,6 @@
 """Pools of perturbations: what one is made of, and a frozen model's logits on all of it."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -83,14 +83,14 @@ def computed_steps(model: nn.Module, train: TensorPart, window: int) -> int:
     return length if train.lengths is not None else touched_steps(model, train.x, window)
 
 
-def pool_logits(
+def pool_chunks(
     model: nn.Module,
     train: TensorPart,
     draws: Draws,
     references: References,
     window: int,
-    answered: Callable[[int], None] = lambda _: None,
-) -> Tensor:
+    skip: int = 0,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """A frozen model's logits on every perturbation of a pool, a few series at a time.
 
     Args:
@@ -99,29 +99,38 @@ def pool_logits(
         draws: (N, P).
         references: the donors.
         window: w in steps.
-        answered: told after each batch how many perturbed series it answered.
+        skip: how many perturbed series were answered before; their chunks are passed over.
 
-    Returns:
-        (N, P, K) float32, on the CPU.
+    Yields:
+        Rows (R,), columns (M,) and the logits there, (R, M, K) float32; all on the CPU.
     """
     device, (N, P) = train.x.device, draws.starts.shape
     steps = computed_steps(model, train, window)
-    columns = max(1, min(P, STEPS_AT_ONCE // steps))
-    rows = max(1, STEPS_AT_ONCE // (steps * P))
-    found: Tensor | None = None
-    for first in range(0, N, rows):
-        some = torch.arange(first, min(first + rows, N))
-        batch = train.rows(some.to(device))
-        for left in range(0, P, columns):
-            span = torch.arange(left, min(left + columns, P)).expand(len(some), -1)
-            taken = draws.take(some, span)
+    width = max(1, min(P, STEPS_AT_ONCE // steps))
+    height = max(1, STEPS_AT_ONCE // (steps * P))
+    for first in range(0, N, height):
+        rows = torch.arange(first, min(first + height, N))
+        for left in range(0, P, width):
+            columns = torch.arange(left, min(left + width, P))
+            if skip > 0:
+                skip -= len(rows) * len(columns)
+                continue
+            taken = draws.take(rows, columns.expand(len(rows), -1))
             chosen = None if taken.channels is None else taken.channels.to(device)
             taken = Draws(taken.starts.to(device), taken.references.to(device), chosen)
             windows = cut_windows(taken, references, window)
-            answers = perturbed_logits(model, batch.x, windows, batch.lengths).cpu()
-            if found is None:
-                found = torch.empty(N, P, answers.shape[-1])
-            found[first : first + len(some), left : left + span.shape[1]] = answers
-            answered(span.numel())
+            batch = train.rows(rows.to(device))
+            yield rows, columns, perturbed_logits(model, batch.x, windows, batch.lengths).cpu()
+
+
+def pool_logits(
+    model: nn.Module, train: TensorPart, draws: Draws, references: References, window: int
+) -> Tensor:
+    """The logits of ``pool_chunks``, whose arguments these are, in one: (N, P, K) float32, on the CPU."""
+    found: Tensor | None = None
+    for rows, columns, answers in pool_chunks(model, train, draws, references, window):
+        if found is None:
+            found = torch.empty(*draws.starts.shape, answers.shape[-1])
+        found[rows[:, None], columns] = answers
     assert found is not None
     return found

@@ -13,7 +13,13 @@ from tsdistill.saliency.windows import Windows
 
 
 class WindowSource(Protocol):
-    """Gives the perturbations of a batch, and what the teacher says of them."""
+    """Gives the perturbations of a batch, and what the teacher says of them.
+
+    Attributes:
+        generator: source of randomness, on the CPU.
+    """
+
+    generator: torch.Generator
 
     def draw(self, rows: Tensor, x: Tensor) -> tuple[Windows, Tensor]:
         """Perturb a batch.

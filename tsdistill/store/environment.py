@@ -59,6 +59,21 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     }
 
 
+def arithmetic(device: str) -> dict[str, Any]:
+    """What the bits of a result depend on besides settings, data and code.
+
+    Args:
+        device: the torch device that does the work.
+
+    Returns:
+        Versions of libraries, the device and its name, torch threads and instruction set.
+    """
+    names = (*LIBRARIES, *ROUNDING, "device", "device_name", "threads", "cpu_capability")
+    found = environment(device)
+    kept = {name: found[name] for name in names if name in found}
+    return {**kept, "numba": choice.numba_version()}
+
+
 @cache
 def _versions() -> dict[str, str]:
     """Version of each installed library that can affect the numbers."""

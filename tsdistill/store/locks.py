@@ -5,17 +5,49 @@ without working locks two processes may do the same work twice, but never spoil 
 is decided by a lock that is held (:func:`locked_if_free`), so without locks nothing is removed.
 """
 
+import json
 import logging
+import os
+import platform
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store.artefact import cannot_write, set_aside
+from tsdistill.store.formats import parse_json
 from tsdistill.store.temporary import is_lacking, lock_at
 
 T = TypeVar("T")
+
+
+class BusyError(Exception):
+    """Another process is making what this one needs.
+
+    Attributes:
+        kind: what it makes: ``teachers``, ``pools``, ``maps`` or ``runs``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder}: another process is making it")
+        self.kind = folder.parents[1].name
+
+
+_impatient = False
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Raise ``BusyError`` in the meantime where this process would have to wait for a lock."""
+    global _impatient
+    before, _impatient = _impatient, True
+    try:
+        yield
+    finally:
+        _impatient = before
 
 
 @contextmanager
@@ -28,6 +60,7 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
 
     Raises:
         TsdistillError: the lock's folder can't be written.
+        BusyError: another process holds the lock, and this one is ``impatient``.
     """
     from filelock import Timeout
 
@@ -40,6 +73,8 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            if _impatient:
+                raise BusyError(folder) from None
             if waiting is not None:
                 waiting()
             lock.acquire(poll_interval=0.1)
@@ -49,10 +84,71 @@ def locked(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[
         logging.getLogger("tsdistill").debug("%s: no locks on this filesystem", path.parent)
         yield
         return
+    _sign(path)
     try:
         yield
     finally:
         lock.release()
+
+
+def _sign(path: Path) -> None:
+    """Write into a lock that is held who holds it and since when: for display alone."""
+    note = {"host": platform.node(), "pid": os.getpid(), "since": time.time()}
+    with suppress(OSError):
+        path.write_text(json.dumps(note), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who is making an artefact.
+
+    Attributes:
+        host: name of the machine.
+        since: when it began, in seconds of the Unix epoch, by its own clock; None where it didn't say.
+    """
+
+    host: str
+    since: float | None
+
+
+def holder(folder: Path) -> Holder | None:
+    """Who is making an artefact now; None if nobody is. Nothing is written.
+
+    Raises:
+        NotImplementedError: the file system has no locks, or this process may not try them.
+    """
+    return _holder(_lock_of(folder))
+
+
+def holders(out: Path, kind: str) -> Iterator[tuple[str, Holder]]:
+    """Keys of the artefacts of a kind that are being made now, with who makes them. Nothing is written.
+
+    Raises:
+        NotImplementedError: see ``holder``.
+    """
+    for path in sorted((out / "locks").glob(f"{kind}-*.lock")):
+        found = _holder(path)
+        if found is not None:
+            yield path.name.removeprefix(f"{kind}-").removesuffix(".lock"), found
+
+
+def _holder(path: Path) -> Holder | None:
+    from filelock import Timeout
+
+    if not path.is_file():
+        return None
+    try:
+        with lock_at(path).acquire(timeout=0):
+            return None
+    except Timeout:
+        pass
+    except (NotImplementedError, OSError) as error:
+        raise NotImplementedError(f"{path}: can't be tried") from error
+    try:
+        note = parse_json(path.read_bytes(), path.name)
+        return Holder(str(note["host"]), float(note["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder("an unknown machine", None)
 
 
 def _lock_of(folder: Path) -> Path:

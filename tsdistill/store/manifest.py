@@ -16,9 +16,9 @@ FILES = frozenset(
     {
         MANIFEST,
         *("config.yaml", "curve.csv", "environment.json", "facts.json", "metrics.json"),
-        *("result.json", "timing.json"),
+        *("result.json", "state.json", "timing.json"),
         *("logits.safetensors", "maps.safetensors", "pool.safetensors"),
-        *("terms.safetensors", "weights.safetensors"),
+        *("state.safetensors", "terms.safetensors", "weights.safetensors"),
     }
 )
 """Every file that an artefact may hold."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.methods.base import Need
-from tsdistill.training.loop import FitResult
+from tsdistill.training.state import FitResult
 
 Optimise = Callable[[nn.Module, int, bool], FitResult]
 """Trains a network under ``teacher.training``: (network, seed, whether to give up on a plateau)."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from tsdistill.data.tensors import TensorPart
 from tsdistill.methods.base import Need
 from tsdistill.teachers.base import ANSWERS, FitTask, Teacher
-from tsdistill.training.loop import FitResult
 from tsdistill.training.plateau import until_learnt
+from tsdistill.training.state import FitResult
 from tsdistill.training.supervised import EVALUATION_BATCH, answers
 
 

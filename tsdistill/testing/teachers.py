@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tsdistill.data.tensors import TensorPart
 from tsdistill.methods.features import hint_layer
 from tsdistill.teachers.base import ANSWERS, FitTask, Teacher
-from tsdistill.training.loop import FitResult
+from tsdistill.training.state import FitResult
 
 N, V, CHANNELS, CLASSES, LENGTH = 12, 6, 2, 3, 20
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
@@ -56,6 +55,8 @@ def fit_affine(
     Returns:
         The best scale, above 0, and biases.
     """
+    from scipy.optimize import minimize
+
     logits = np.asarray(logits, dtype=np.float64)
     logits = logits - logits.mean(axis=1, keepdims=True)
     means = logits.mean(axis=0)

@@ -27,12 +27,17 @@ def set_up(hardware: HardwareConf) -> torch.device:
     if hardware.threads < 1:
         raise TsdistillError(f"hardware.threads={hardware.threads} should be 1 or more")
     torch.set_num_threads(hardware.threads)
-    torch.use_deterministic_algorithms(hardware.deterministic, warn_only=device.type != "cpu")
+    _only_deterministic(hardware.deterministic, warn_only=device.type != "cpu")
     # What is read was written before, so filling fresh memory only costs: a fifth of a small student's step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not hardware.deterministic
     keep_freed_memory(True)
     return device
+
+
+def _only_deterministic(only: bool, *, warn_only: bool) -> None:
+    """As ``torch.use_deterministic_algorithms``, which loads PyTorch's compiler: a second for nothing."""
+    torch.set_deterministic_debug_mode(("warn" if warn_only else "error") if only else "default")
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h

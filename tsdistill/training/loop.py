@@ -3,17 +3,17 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from tsdistill.config.schema import Optimizer, Precision, Stepping, TrainingConf
+from tsdistill.config.schema import Precision, Stepping, TrainingConf
 from tsdistill.config.targets import check_target, locate
 from tsdistill.errors import TsdistillError, nearest
+from tsdistill.training.optimizers import build_optimizer
+from tsdistill.training.state import FitResult, Keeper, Kept, NoKeeper, Trainable, TrainingState
 
 HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision"})
 TRAIN_LOSS = "train_loss"
@@ -24,53 +24,6 @@ LAST = "last"
 
 Listener = Callable[[int, Mapping[str, float]], None]
 """Told the epoch, counted from 1, and its values."""
-
-
-class Trainable(Protocol):
-    """What the loop asks of the thing it trains; ``tsdistill.methods.stage.StageTask`` is one."""
-
-    def step(self, rows: Tensor, epoch: int) -> Mapping[str, Tensor]:
-        """Loss of a batch of training rows: ``loss`` and its named parts."""
-        ...
-
-    def validate(self) -> Mapping[str, float]:
-        """Values on the validation part."""
-        ...
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Everything that may be trained."""
-        ...
-
-    def train(self, mode: bool = True) -> Any:
-        """Switch between training and evaluation mode."""
-        ...
-
-    def state_dict(self) -> Mapping[str, Tensor]:
-        """Weights and buffers."""
-        ...
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
-        """Put weights and buffers back."""
-        ...
-
-
-@dataclass
-class FitResult:
-    """How a training run went.
-
-    Attributes:
-        epochs: epochs run.
-        best_epoch: the epoch whose weights were kept, counted from 1.
-        best: the monitored value there; None where nothing was monitored.
-        stopped: ``patience``, ``epochs`` or ``plateau``.
-        history: rows of epoch, name, value; training parts are named ``train/...``.
-    """
-
-    epochs: int = 0
-    best_epoch: int = 0
-    best: float | None = None
-    stopped: str = "epochs"
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def fit(
@@ -84,6 +37,7 @@ def fit(
     precision: Precision = Precision.fp32,
     listener: Listener | None = None,
     has_left: Callable[[], bool] | None = None,
+    keeper: Keeper | None = None,
 ) -> FitResult:
     """Train, watch the monitored value, and restore the best weights.
 
@@ -101,6 +55,7 @@ def fit(
         listener: told of each epoch.
         has_left: asked once, after a fifth of the epochs, whether the model has left the plateau; training
             ends there if it has not. Never asked where a fifth is fewer than 10 epochs.
+        keeper: keeps where training stands, and restores it at the beginning.
 
     Returns:
         The run's history; the task holds the best weights.
@@ -109,14 +64,16 @@ def fit(
         TsdistillError: impossible settings, or a loss that is no longer finite.
     """
     check_settings(settings)
-    optimizer = _build_optimizer(task, settings)
+    optimizer = build_optimizer(task.parameters(), settings)
     scheduler = _build_scheduler(optimizer, settings)
-    best = _Best(settings, active=settings.monitor == TRAIN_LOSS or (validated and settings.monitor != LAST))
-    result = FitResult()
+    keeper = keeper or NoKeeper()
+    state = TrainingState(task, optimizer, scheduler, generator, device, settings.epochs)
+    watch = _Watch(settings, settings.monitor == TRAIN_LOSS or (validated and settings.monitor != LAST))
+    if keeper.begin(state):
+        return state.result
 
     def run_epoch(epoch: int) -> dict[str, float]:
-        totals: dict[str, Tensor] = {}
-        for batch in batches(rows, settings.batch_size, generator):
+        for batch in state.batches_left(epoch, rows, settings.batch_size):
             optimizer.zero_grad(set_to_none=True)
             with autocast(device, precision):
                 parts = task.step(batch, epoch)
@@ -124,12 +81,11 @@ def fit(
             optimizer.step()
             if scheduler is not None and settings.schedule_by is Stepping.step:
                 scheduler.step()
-            for name, value in parts.items():
-                share = value.detach() * (len(batch) / rows)
-                totals[name] = totals[name] + share if name in totals else share
-        return {f"train/{name}": float(total) for name, total in totals.items()}
+            state.add(parts, len(batch) / rows)
+            keeper.step(state)
+        return {f"train/{name}": float(total) for name, total in state.totals.items()}
 
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(state.epoch, settings.epochs + 1):
         task.train()
         values = run_epoch(epoch)
         _check_finite(values["train/loss"], epoch, settings)
@@ -137,75 +93,49 @@ def fit(
         if validated:
             with autocast(device, precision):
                 values |= task.validate()
-        result.epochs = epoch
-        result.history += [{"epoch": epoch, "name": name, "value": v} for name, v in values.items()]
-        best.see(epoch, values, task)
+        state.result.epochs = epoch
+        state.result.history += [{"epoch": epoch, "name": name, "value": v} for name, v in values.items()]
+        watch.see(epoch, values, state)
         if scheduler is not None and settings.schedule_by is Stepping.epoch:
             _step_by_epoch(scheduler, values, settings.monitor)
         if listener is not None:
             listener(epoch, values)
-        if best.patience_is_out(epoch):
-            result.stopped = "patience"
+        if watch.patience_is_out(epoch, state):
+            state.result.stopped = "patience"
             break
         due = epoch == math.ceil(settings.epochs / 5) >= FEWEST_BEFORE_RESTART
         if has_left is not None and due and not has_left():
-            result.stopped = "plateau"
+            state.result.stopped = "plateau"
             break
-    best.restore(task)
-    result.best, result.best_epoch = best.value, best.epoch or result.epochs
-    return result
+    if state.best.weights:
+        task.load_state_dict(state.best.weights)
+    state.result.best, state.result.best_epoch = state.best.value, state.best.epoch or state.result.epochs
+    keeper.end(state)
+    return state.result
 
 
-@dataclass
-class _Best:
-    """The best monitored value so far and the weights that reached it."""
+@dataclass(frozen=True)
+class _Watch:
+    """Watches the monitored value; not ``active`` where nothing is monitored."""
 
     settings: TrainingConf
     active: bool
-    value: float | None = None
-    epoch: int = 0
-    weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def see(self, epoch: int, values: Mapping[str, float], task: Trainable) -> None:
+    def see(self, epoch: int, values: Mapping[str, float], state: TrainingState) -> None:
         """Keep the weights if this epoch is strictly better than all before."""
         if not self.active:
             return
-        seen = _monitored(values, self.settings.monitor)
+        seen, best = _monitored(values, self.settings.monitor), state.best.value
         higher = self.settings.monitor in HIGHER_IS_BETTER
         if math.isnan(seen):  # against which nothing would ever be better
             return
-        if self.value is None or (seen > self.value if higher else seen < self.value):
-            self.value, self.epoch = seen, epoch
-            self.weights = {name: tensor.detach().clone() for name, tensor in task.state_dict().items()}
+        if best is None or (seen > best if higher else seen < best):
+            weights = {name: tensor.detach().clone() for name, tensor in state.task.state_dict().items()}
+            state.best = Kept(seen, epoch, weights)
 
-    def patience_is_out(self, epoch: int) -> bool:
+    def patience_is_out(self, epoch: int, state: TrainingState) -> bool:
         """Whether nothing has got better for ``patience`` epochs (0: never)."""
-        return self.active and 0 < self.settings.patience <= epoch - self.epoch
-
-    def restore(self, task: Trainable) -> None:
-        """Put the best weights back, if any were kept."""
-        if self.weights:
-            task.load_state_dict(self.weights)
-
-
-def batches(rows: int, size: int, generator: torch.Generator) -> list[Tensor]:
-    """Shuffle the rows into batches.
-
-    A last batch of one series joins the one before it: batch normalisation cannot learn from it.
-
-    Args:
-        rows: number of training series.
-        size: batch size.
-        generator: order, on the CPU.
-
-    Returns:
-        Row indices, each (B,) int64, every row once.
-    """
-    order = torch.randperm(rows, generator=generator)
-    cut = list(torch.split(order, size))
-    if len(cut) > 1 and len(cut[-1]) == 1:
-        cut[-2:] = [torch.cat(cut[-2:])]
-    return cut
+        return self.active and 0 < self.settings.patience <= epoch - state.best.epoch
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
@@ -250,20 +180,6 @@ def check_settings(settings: TrainingConf, path: str = "training") -> None:
     for name in ("patience", "weight_decay", "restarts"):
         if getattr(settings, name) < 0:
             raise TsdistillError(f"{path}.{name}={getattr(settings, name)} should be 0 or more")
-
-
-def _build_optimizer(task: Trainable, settings: TrainingConf) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    if not trained:
-        raise TsdistillError("the model has no parameters to train")
-    # One kernel for all parameters; elsewhere than on the CPU PyTorch's own choice stands.
-    fused = True if all(parameter.device.type == "cpu" for parameter in trained) else None
-    if settings.optimizer is Optimizer.sgd:
-        return torch.optim.SGD(
-            trained, settings.lr, momentum=0.9, weight_decay=settings.weight_decay, fused=fused
-        )
-    kind = torch.optim.Adam if settings.optimizer is Optimizer.adam else torch.optim.AdamW
-    return kind(trained, settings.lr, weight_decay=settings.weight_decay, fused=fused)
 
 
 def _build_scheduler(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsdistill.data.tensors import TensorPart
+from tsdistill.training.generators import generators_in
 
 EVALUATION_BATCH = 512
 """Series in one forward pass without gradients."""
@@ -35,6 +36,10 @@ class Supervised(nn.Module):
         batch = self.parts["train"].rows(rows.to(self.parts["train"].y.device))
         loss = functional.cross_entropy(answers(self.model, batch).float(), batch.y)
         return {"loss": loss, "ce": loss}
+
+    def generators(self) -> dict[str, torch.Generator]:
+        """Those that the model holds."""
+        return generators_in(self)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

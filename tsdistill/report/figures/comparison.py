@@ -1,9 +1,10 @@
 """Methods over data sets: critical-difference diagram, multi-comparison matrix, one against another."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from tsdistill.report.figures.looks import Palette
-from tsdistill.report.figures.style import WIDTH, wrapped
+from tsdistill.report.figures.style import SHEETS, new_figure, panel_grid, sheet, wrapped
 from tsdistill.report.statistics import ALPHA, Comparison, Statistics, cliques
 from tsdistill.report.tables import plural
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_IN_MATRIX = 12
 MOST_PANELS = 9
+_NARROW = 0.42  # inches: the narrowest field of a matrix
+_NAMES = 0.75  # inches: the names beside a narrow matrix
 
 
 def critical_difference(statistics: Statistics, palette: Palette, title: str) -> "Figure":
@@ -26,24 +29,21 @@ def critical_difference(statistics: Statistics, palette: Palette, title: str) ->
         palette: the methods' looks.
         title: above the diagram.
     """
-    from matplotlib.figure import Figure
-
     ranks = statistics.ranks
     groups = cliques(statistics)
     half = (len(ranks) + 1) // 2
-    labels = {name: wrapped(palette[name].label, 30) for name in ranks}
+    labels = {name: wrapped(palette[name].label, sheet().signs(0.25)) for name in ranks}
     step = 0.34 + 0.2 * max(label.count("\n") for label in labels.values())
     depth = 0.16 * len(groups) + 0.3
     height = depth + step * half
-    figure = Figure(figsize=(WIDTH, 0.75 + 0.8 * height), layout="constrained")
+    figure = new_figure(title, 0.75 + 0.8 * height)
     axes = figure.add_subplot()
     axes.set(xlim=(1 - 0.02, len(ranks) + 0.02), ylim=(0.5 * step - height, 0.35))
     axes.axis("off")
-    axes.set_title(title, pad=4)
     axes.plot([1, len(ranks)], [0, 0], color="black", linewidth=1)
     for rank in range(1, len(ranks) + 1):
         axes.plot([rank, rank], [0, 0.07], color="black", linewidth=1)
-        axes.text(rank, 0.1, str(rank), ha="center", va="bottom")
+        axes.text(rank, 0.1, str(rank), ha="center", va="bottom", fontsize=sheet().small)
     for at, group in enumerate(groups):
         low, high = ranks[group[0]], ranks[group[-1]]
         level = -0.16 * (at + 1)
@@ -70,6 +70,7 @@ def _branch(axes: "Axes", label: str, rank: float, level: float, end: float, *, 
         ha="right" if left else "left",
         va="center",
         annotation_clip=False,
+        fontsize=sheet().small,
     )
 
 
@@ -86,12 +87,12 @@ def comparison_matrix(statistics: Statistics, palette: Palette, title: str) -> "
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
 
-    names = list(statistics.means)[:MOST_IN_MATRIX]
+    names = list(statistics.means)[: most_in_matrix()]
     found = {(each.method, each.other): each for each in statistics.pairwise}
-    size = 0.86 * len(names)
-    figure = Figure(figsize=(size + 1.9, 0.62 * len(names) + 1.6), layout="constrained")
+    narrow = _is_narrow()
+    width = sheet().width if narrow else (0.86 * len(names) + 1.9) * sheet().scale
+    figure = new_figure(title, (0.5 if narrow else 0.62) * len(names) + 1.6, width)
     axes = figure.add_subplot()
     largest = max((abs(each.difference) for each in statistics.pairwise), default=0.0) or 1.0
     scale = Normalize(-largest, largest)
@@ -100,22 +101,24 @@ def comparison_matrix(statistics: Statistics, palette: Palette, title: str) -> "
         for column, other in enumerate(names):
             if name != other:
                 _matrix_cell(axes, row, column, _between(found, name, other), good, scale)
-    means = statistics.means
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
-    axes.set_xticks(
-        range(len(names)), [f"{wrapped(palette[name].label, 14)}\n{means[name]:.3f}" for name in names]
-    )
-    axes.set_yticks(
-        range(len(names)), [f"{wrapped(palette[name].label, 24)}\n{means[name]:.3f}" for name in names]
-    )
-    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False, labelsize=7.5)
+    for set_ticks, signs in ((axes.set_xticks, 8 if narrow else 14), (axes.set_yticks, 11 if narrow else 24)):
+        labels = [f"{wrapped(palette[name].label, signs)}\n{statistics.means[name]:.3f}" for name in names]
+        set_ticks(range(len(names)), labels)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
-    axes.set_title(title, pad=8)
-    axes.set_xlabel(
-        "mean difference (row - column); wins / ties / losses of the row; p (Wilcoxon, not adjusted)",
-        fontsize=7.5,
-    )
+    told = "mean difference (row - column); wins / ties / losses of the row; p (Wilcoxon, not adjusted)"
+    axes.set_xlabel(fill(told, int(0.75 * sheet().signs())) if narrow else told, fontsize=sheet().small)
     return figure
+
+
+def most_in_matrix() -> int:
+    """How many methods a matrix has room for."""
+    return int((sheet().width - _NAMES) / _NARROW) if _is_narrow() else MOST_IN_MATRIX
+
+
+def _is_narrow() -> bool:
+    return sheet().width < SHEETS["text"].width
 
 
 def _matrix_cell(
@@ -126,13 +129,14 @@ def _matrix_cell(
     shade = colours(scale(each.difference))  # type: ignore[operator]
     axes.add_patch(Rectangle((column - 0.48, row - 0.47), 0.96, 0.94, facecolor=shade, edgecolor="none"))
     dark = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] < 0.5
+    text = f"{each.difference:+.3f}\n{each.wins} / {each.ties} / {each.losses}\n{_p(each.p)}"
     axes.text(
         column,
         row,
-        f"{each.difference:+.3f}\n{each.wins} / {each.ties} / {each.losses}\n{_p(each.p)}",
+        text.replace(" ", "") if _is_narrow() else text,
         ha="center",
         va="center",
-        fontsize=7,
+        fontsize=sheet().small,
         color="white" if dark else "black",
         fontweight="bold" if each.p < ALPHA else "normal",
     )
@@ -169,16 +173,9 @@ def one_against_another(
         palette: the methods' looks.
         title: above the panels.
     """
-    from matplotlib.figure import Figure
-
     shown = statistics.against_reference[:MOST_PANELS]
-    columns = min(3, len(shown))
-    lines = -(-len(shown) // columns)
-    side = WIDTH / 3
-    figure = Figure(figsize=(max(columns * side, 3.4), lines * (side + 0.25) + 0.35), layout="constrained")
-    figure.suptitle(title, fontsize=9)
-    for at, each in enumerate(shown):
-        axes = figure.add_subplot(lines, columns, at + 1)
+    figure, panels = panel_grid(len(shown), title, square=True)
+    for axes, each in zip(panels, shown, strict=True):
         both = scores.loc[list(statistics.datasets), [each.other, each.method]]
         low, high = float(both.min().min()), float(both.max().max())
         margin = 0.05 * (high - low) or 0.05
@@ -189,12 +186,16 @@ def one_against_another(
         axes.scatter(both[each.other], both[each.method], s=18, color=look.colour, marker=look.marker)
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
         axes.locator_params(nbins=4)
-        axes.set_xlabel(f"{wrapped(palette[each.other].label, 28)}, {metric}")
-        axes.set_ylabel(f"{wrapped(palette[each.method].label, 28)}, {metric}")
+        axes.set_xlabel(
+            f"{wrapped(palette[each.other].label, sheet().signs(0.6 / sheet().abreast))}, {metric}"
+        )
+        axes.set_ylabel(
+            f"{wrapped(palette[each.method].label, sheet().signs(0.6 / sheet().abreast))}, {metric}"
+        )
         counts = [(each.wins, "win"), (each.ties, "tie"), (each.losses, "loss")]
         record = ", ".join(plural(count, noun, "losses" if noun == "loss" else "") for count, noun in counts)
         record += f"\nHolm {_p(each.p_holm)}"
-        axes.set_title(record, fontsize=8)
+        axes.set_title(record)
     return figure
 
 

@@ -1,49 +1,75 @@
 """Which figures a report has."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tsdistill.report.aggregate import with_latency
 from tsdistill.report.assemble import Report, scores_of
+from tsdistill.report.figures.answers import FEWEST_FOR_RELIABILITY, confusion, reliability
 from tsdistill.report.figures.comparison import (
-    MOST_IN_MATRIX,
     MOST_PANELS,
     comparison_matrix,
     critical_difference,
+    most_in_matrix,
     one_against_another,
 )
 from tsdistill.report.figures.looks import Palette, looks
 from tsdistill.report.figures.style import heading, save, style
 from tsdistill.report.figures.sweeps import sweep_curves, sweep_map
-from tsdistill.report.figures.training import FEWEST_FOR_RELIABILITY, learning_curves, reliability
-from tsdistill.report.figures.trends import against_noise, against_parameters
+from tsdistill.report.figures.training import learning_curves
+from tsdistill.report.figures.trends import against_cost, against_noise
+from tsdistill.report.names import file_name
 from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, smallest_adjusted
 from tsdistill.report.sweep import Sweep
-from tsdistill.report.tables import plural
+from tsdistill.report.tables import of_pair, plural
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 MOST_DATASETS = 2
-"""So many data sets have learning curves drawn; narrow the report to see those of others."""
+"""So many data sets have learning curves drawn where these were not asked for by name."""
 
-_Named = tuple[str, str, "Figure | None"]
+_Named = tuple[str, tuple[str, ...], str, "Figure | None"]
+"""Its kind and what it shows, the pair or teacher, its title, the figure."""
+_Draw = Callable[["pd.DataFrame", Palette, str], "Figure | None"]
+
+PER_DATASET: Mapping[str, tuple[_Draw, str]] = {
+    "curves": (learning_curves, "Loss by part in training and on validation"),
+    "confusion": (confusion, "Answers by true class, summed over seeds; shade: share of the row"),
+    "reliability": (reliability, "Reliability (grey: share of the test series)"),
+}
+"""Kinds of figures of which each data set has its own: how they are drawn, and what they show."""
+COSTS = {
+    "size": ("cost.parameters", "parameters", "size"),
+    "bytes": ("cost.size_bytes", "bytes of float32 weights", "bytes"),
+    "latency": ("timing.latency_ms", "ms for one series, one CPU thread", "latency"),
+}
+"""Kinds of figures of quality against a cost: its column, its axis, and its name in titles."""
+NO_RECORDS = "no stored run holds what it shows"
+NEEDS = {
+    "bytes": "no stored run holds its bytes: `tsdistill evaluate groups=[cost]` counts them",
+    "latency": "no stored run holds its latency: `tsdistill evaluate groups=[cost]` measures it",
+    "noise": "no stored run was evaluated under noise: `tsdistill evaluate groups=[substitution]` does so",
+    "sweep": "no setting was varied on purpose: name one with vary=",
+}
+"""What a kind of figure lacks where it can't be drawn."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that was saved: its title and its files, SVG first."""
+    """A figure that was saved: its kind, its title and its files, SVG first."""
 
+    kind: str
     title: str
     files: tuple[Path, ...]
 
 
 def draw_all(report: Report, folder: Path) -> list[Drawn]:
-    """Draw and save every figure that the records allow.
+    """Draw and save every figure that was asked for and that the records allow.
 
     Args:
         report: what ``assemble`` gave.
@@ -52,47 +78,86 @@ def draw_all(report: Report, folder: Path) -> list[Drawn]:
     Returns:
         The figures, in the order of the page.
     """
-    drawn = []
+    drawn: list[Drawn] = []
+    taken: set[str] = set()
     palette = looks(list(dict.fromkeys(report.means["variant"])), report.view)
-    with style():
-        for pair in report.statistics:
-            for name, title, figure in _figures_of(report, pair, palette):
-                if figure is not None:
-                    drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, pair)))))
-        for sweep in report.sweeps:
-            for name, title, figure in _sweeps(report, sweep):
-                if figure is not None:
-                    drawn.append(Drawn(title, tuple(save(figure, folder, _file_name(name, sweep.pair)))))
-        for teacher in sorted(set(report.means["teacher"])):
-            title = f"Quality against size, students of {report.view.name(teacher)}, {report.label}"
-            figure = against_parameters(
-                report.rows, report.means, teacher, palette, report.view, heading(title)
-            )
+    with style(report.options.style):
+        for name, about, title, figure in _figures(report, palette):
             if figure is not None:
-                drawn.append(Drawn(title, tuple(save(figure, folder, _file_name("parameters", (teacher,))))))
+                file = file_name("-".join((name, *about)), taken)
+                taken.add(file)
+                drawn.append(Drawn(name.split("-")[0], title, tuple(save(figure, folder, file))))
     return drawn
 
 
-def _figures_of(report: Report, pair: Pair, palette: Palette) -> Iterator[_Named]:
-    for metric in report.view.driving:
-        yield from _comparisons(report, pair, metric, palette)
-    runs = report.selection.runs
-    runs = runs[(runs["teacher"] == pair[0]) & (runs["student"] == pair[1])]
-    view = report.view
-    about = f"{view.pair(pair)}, {report.labels[pair]}"
-    title = f"Agreement with the teacher under noise, mean over data sets, {about}"
-    yield "noise", title, against_noise(runs, palette, heading(title))
-    for at, (dataset, here) in enumerate(runs.groupby("dataset")):
-        if at < MOST_DATASETS:
-            title = f"Training loss by part, {view.name(dataset)}, {about}"
-            yield f"curves-{at + 1}", title, learning_curves(here, palette, heading(title))
-    largest = _most_test_series(runs)
-    size = int(largest["data.test"].iloc[0]) if "data.test" in largest else 0
-    name = view.name(largest["dataset"].iloc[0])
-    title = f"Reliability, {name} ({size} test series; grey: their share), {about}"
-    if size < FEWEST_FOR_RELIABILITY:
-        title += f"; fewer than {FEWEST_FOR_RELIABILITY}: too few to be reliable"
-    yield "reliability", title, reliability(largest, palette, heading(title))
+def not_drawn(report: Report, drawn: Sequence[Drawn]) -> list[str]:
+    """A sentence for each kind of figure that was asked for by name and that no record allows."""
+    asked = [] if isinstance(report.options.figures, bool) else [*report.options.figures]
+    missing = [kind for kind in asked if kind not in {"all", *(each.kind for each in drawn)}]
+    return [f"figures={kind}: nothing is drawn, {NEEDS.get(kind, NO_RECORDS)}" for kind in missing]
+
+
+def _figures(report: Report, palette: Palette) -> Iterator[_Named]:
+    wanted = report.options.kinds
+    for pair in report.statistics:
+        for metric in report.view.driving:
+            yield from (each for each in _comparisons(report, pair, metric, palette) if _kind(each) in wanted)
+        for kind in PER_DATASET:
+            if kind in wanted:
+                yield from _of_datasets(report, pair, kind, palette)
+        if "noise" in wanted:
+            yield _noise(report, pair, palette)
+    if "sweep" in wanted:
+        for sweep in report.sweeps:
+            yield from _sweeps(report, sweep)
+    for kind in COSTS:
+        if kind in wanted:
+            yield from _costs(report, kind, palette)
+
+
+def _kind(named: _Named) -> str:
+    return named[0].split("-")[0]
+
+
+def _noise(report: Report, pair: Pair, palette: Palette) -> _Named:
+    title = f"Agreement with the teacher under noise, mean over data sets, {_about(report, pair)}"
+    return "noise", pair, title, against_noise(of_pair(report.selection.runs, pair), palette, heading(title))
+
+
+def _about(report: Report, pair: Pair) -> str:
+    return f"{report.view.pair(pair)}, {report.labels[pair]}"
+
+
+def _of_datasets(report: Report, pair: Pair, kind: str, palette: Palette) -> Iterator[_Named]:
+    """A figure a data set: of all where the kind was asked for by name, else of a few, which is said."""
+    runs, view = of_pair(report.selection.runs, pair), report.view
+    by_name = dict(iter(runs.groupby("dataset")))
+    shown = list(by_name)
+    if kind not in report.options.named_figures:
+        shown = [_largest(runs)] if kind == "reliability" else shown[:MOST_DATASETS]
+    part = f"; {len(shown)} of {len(by_name)} data sets drawn" if len(shown) < len(by_name) else ""
+    draw, what = PER_DATASET[kind]
+    for dataset in shown:
+        here = by_name[dataset]
+        title = f"{what}, {view.name(dataset)}, {_about(report, pair)}{_few(kind, here)}{part}"
+        yield f"{kind}-{dataset}", pair, title, draw(here, palette, heading(title))
+
+
+def _few(kind: str, runs: "pd.DataFrame") -> str:
+    size = int(runs["data.test"].iloc[0]) if "data.test" in runs else 0
+    if kind != "reliability" or size >= FEWEST_FOR_RELIABILITY:
+        return ""
+    return f"; {size} test series, fewer than {FEWEST_FOR_RELIABILITY}: too few to be reliable"
+
+
+def _costs(report: Report, kind: str, palette: Palette) -> Iterator[_Named]:
+    column, axis, what = COSTS[kind]
+    means = with_latency(report.means, report.selection) if kind == "latency" else report.means
+    for teacher in sorted(set(means["teacher"])):
+        title = f"Quality against {what}, students of {report.view.name(teacher)}, {report.label}"
+        rows, here = (frame[frame["teacher"] == teacher] for frame in (report.rows, means))
+        figure = against_cost(rows, here, column, axis, palette, report.view, heading(title))
+        yield kind, (teacher,), title, figure
 
 
 def _comparisons(report: Report, pair: Pair, key: str, palette: Palette) -> Iterator[_Named]:
@@ -103,14 +168,19 @@ def _comparisons(report: Report, pair: Pair, key: str, palette: Palette) -> Iter
     about = f"{metric}, {_sets(statistics)}, {view.pair(pair)}, {report.labels[pair]}"
     title = f"Average ranks, {about}; bars join methods that do not differ (Wilcoxon, Holm)"
     title += _hopeless(statistics)
-    yield f"ranks-{key}", title, critical_difference(statistics, palette, heading(title))
-    title = f"Multi-comparison matrix, {about}{_part(MOST_IN_MATRIX, len(statistics.ranks))}"
-    yield f"matrix-{key}", title, comparison_matrix(statistics, palette, heading(title))
+    yield f"ranks-{key}", pair, title, critical_difference(statistics, palette, heading(title))
+    title = f"Multi-comparison matrix, {about}{_part(most_in_matrix(), len(statistics.ranks))}"
+    yield f"matrix-{key}", pair, title, comparison_matrix(statistics, palette, heading(title))
     scores = scores_of(report.rows, pair, key)
     left_out = _part(MOST_PANELS, len(statistics.against_reference))
     short = f"{palette[statistics.reference].label} against each other method, {about}{left_out}"
     title = f"{view.row(statistics.reference)} against each other method, {about}; a dot a data set{left_out}"
-    yield f"scatter-{key}", title, one_against_another(scores, statistics, metric, palette, heading(short))
+    yield (
+        f"scatter-{key}",
+        pair,
+        title,
+        one_against_another(scores, statistics, metric, palette, heading(short)),
+    )
 
 
 def _sweeps(report: Report, sweep: Sweep) -> Iterator[_Named]:
@@ -121,12 +191,17 @@ def _sweeps(report: Report, sweep: Sweep) -> Iterator[_Named]:
         name = view.title(metric)
         if len(sweep.keys) == 1:
             title = f"{name} against {sweep.keys[0]}, {about}; bars and bands: one deviation over seeds"
-            yield f"sweep-{keys}-{metric}", title, sweep_curves(sweep, metric, name, palette, heading(title))
+            yield (
+                f"sweep-{keys}-{metric}",
+                sweep.pair,
+                title,
+                sweep_curves(sweep, metric, name, palette, heading(title)),
+            )
             continue
         for method in sweep.varied:
             title = f"{name} of {view.row(method)} by {' and '.join(sweep.keys)}, {about}"
-            key = f"sweep-{keys}-{metric}-{_file_name(method, ())}"
-            yield key, title, sweep_map(sweep, method, metric, name, heading(title, 60))
+            picture = sweep_map(sweep, method, metric, name, heading(title, 0.6))
+            yield f"sweep-{keys}-{metric}-{method}", sweep.pair, title, picture
 
 
 def _sets(statistics: Statistics) -> str:
@@ -145,11 +220,6 @@ def _part(most: int, methods: int) -> str:
     return f"; the best {most} of {methods} methods" if methods > most else ""
 
 
-def _most_test_series(runs: "pd.DataFrame") -> "pd.DataFrame":
-    if "data.test" not in runs:
-        return runs[runs["dataset"] == runs["dataset"].iloc[0]]
-    return runs[runs["dataset"] == runs.loc[runs["data.test"].idxmax(), "dataset"]]
-
-
-def _file_name(name: str, about: tuple[str, ...]) -> str:
-    return "-".join((re.sub(r"[^\w-]", "_", name), *(re.sub(r"\W", "_", part) for part in about)))
+def _largest(runs: "pd.DataFrame") -> str:
+    """The data set with most test series."""
+    return str(runs.loc[runs["data.test"].idxmax() if "data.test" in runs else runs.index[0], "dataset"])

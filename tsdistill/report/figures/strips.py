@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tsdistill.data.types import FloatArray
-from tsdistill.report.figures.style import WIDTH, literal, wrapped
+from tsdistill.report.figures.style import heading, literal, new_figure, sheet, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-ABREAST = 3
 MOST_CHANNELS_NAMED = 12
 RHO = "\N{GREEK SMALL LETTER RHO}"
 _COLOURS = "Blues"  # one hue from white to dark: the same order in print and for any eye
@@ -62,17 +60,15 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
         columns: at least one.
         legend: what else the notes say.
     """
-    from matplotlib.figure import Figure
-
     channels = max(strip.saliency.shape[0] for column in columns for strip in column.strips)
     labels = [wrapped(name, 16) for name in names]
     most_lines = max(label.count("\n") + 1 for label in labels)
     strip_height = max(min(1.1, 0.3 + 0.045 * (channels - 1)), 0.06 + 0.13 * most_lines)
-    blocks, abreast = -(-len(columns) // ABREAST), min(ABREAST, len(columns))
+    most = 3 if sheet().abreast > 2 else 1
+    blocks, abreast = -(-len(columns) // most), min(most, len(columns))
     height = blocks * (1.15 + len(names) * strip_height) + 0.9
-    width = WIDTH if abreast == ABREAST else 1.4 + 1.9 * abreast + 0.4
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(literal(fill(title, int(14 * width))), fontsize=9)
+    width = sheet().width if abreast == most else (1.8 + 1.9 * abreast) * sheet().scale
+    figure = new_figure(heading(title, width / sheet().width), height, width)
     spacing: Any = figure.get_layout_engine()
     spacing.set(h_pad=0.02, w_pad=0.03, hspace=0.0, wspace=0.0)
     ratios = [0.85, *[strip_height] * len(names)] * blocks
@@ -85,18 +81,20 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
         for label, axes, strip in zip(labels, stretch[1:], column.strips, strict=True):
             image = _draw_strip(axes, strip)
             if place == 0:
-                axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7, labelpad=4)
-        stretch[-1].tick_params(bottom=True, labelbottom=True, labelsize=6.5, pad=1.5)
+                axes.set_ylabel(
+                    label, rotation=0, ha="right", va="center", fontsize=sheet().small, labelpad=4
+                )
+        stretch[-1].tick_params(bottom=True, labelbottom=True, pad=1.5)
     for place in range(len(columns) - (blocks - 1) * abreast, abreast):
         for axes in grid[(blocks - 1) * (1 + len(names)) :, place]:
             axes.set_visible(False)
     bar = figure.colorbar(image, ax=grid, location="bottom", shrink=0.35, aspect=30, pad=0.02)
     bar.set_ticks([0, 1], labels=["least", "most"])
-    bar.ax.tick_params(labelsize=6.5, length=0)
+    bar.ax.tick_params(length=0)
     bar.set_label(
         "saliency, each strip by its own scale; horizontally: timesteps\n"
         f"{RHO}: Spearman's correlation with the teacher's strip{legend}",
-        fontsize=7,
+        fontsize=sheet().small,
     )
     bar.outline.set_linewidth(0.4)
     return figure
@@ -111,9 +109,9 @@ def _draw_series(axes: "Axes", column: Column) -> None:
         if column.spread is not None and not several:
             low, high = values - column.spread[at], values + column.spread[at]
             axes.fill_between(steps, low, high, color="#BBBBBB", linewidth=0)
-    axes.set_title(literal(column.title), fontsize=7, pad=3)
+    axes.set_title(literal(column.title), pad=3)
     axes.set_xlim(-0.5, len(steps) - 0.5)
-    axes.tick_params(labelsize=6, pad=1, length=2, bottom=False, labelbottom=False)
+    axes.tick_params(pad=1, length=2, bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)
     axes.locator_params(axis="y", nbins=3)
 
@@ -133,6 +131,12 @@ def _draw_strip(axes: "Axes", strip: Strip) -> "AxesImage":
     for side in axes.spines.values():
         side.set(visible=True, linewidth=0.4)
     axes.text(
-        1.02, 0.5, literal(strip.note), transform=axes.transAxes, va="center", fontsize=6.5, linespacing=1.05
+        1.02,
+        0.5,
+        literal(strip.note),
+        transform=axes.transAxes,
+        va="center",
+        fontsize=sheet().small,
+        linespacing=1.05,
     )
     return image

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.report.figures.looks import Palette
-from tsdistill.report.figures.style import WIDTH, logarithmic, wrapped
+from tsdistill.report.figures.style import legend_below, logarithmic, new_figure, sheet, wrapped
 from tsdistill.report.sweep import Point, Sweep, told
 
 if TYPE_CHECKING:
@@ -26,11 +26,8 @@ def sweep_curves(sweep: Sweep, metric: str, name: str, palette: Palette, title: 
         palette: the methods' looks.
         title: above the curves.
     """
-    from matplotlib.figure import Figure
-
     count = len(sweep.varied) + len(sweep.rivals)
-    figure = Figure(figsize=(WIDTH, 3.0 + 0.2 * -(-count // 3)), layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    figure = new_figure(title, 3.0 + 0.2 * -(-count // sheet().abreast))
     axes = figure.add_subplot()
     places = _places(sweep)
     for method, points in sweep.varied.items():
@@ -45,18 +42,22 @@ def sweep_curves(sweep: Sweep, metric: str, name: str, palette: Palette, title: 
             markersize=5,
             linewidth=1.2,
             capsize=2,
-            label=wrapped(look.label, 36),
+            label=wrapped(look.label, sheet().signs(0.4)),
         )
     for method, point in sweep.rivals.items():
         look, middle, spread = palette[method], point.mean[metric], _spread(point, metric)
         axes.axhline(
-            middle, color=look.colour, linestyle=look.line, linewidth=1, label=wrapped(look.label, 36)
+            middle,
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=1,
+            label=wrapped(look.label, sheet().signs(0.4)),
         )
         axes.axhspan(middle - spread, middle + spread, color=look.colour, alpha=0.12, linewidth=0)
     _name_axis(axes, places)
     axes.set(xlabel=sweep.keys[0], ylabel=name)
     axes.grid(visible=True)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend_below(figure, [axes])
     return figure
 
 
@@ -90,7 +91,6 @@ def sweep_map(sweep: Sweep, method: str, metric: str, name: str, title: str) -> 
         title: above the map.
     """
     import numpy as np
-    from matplotlib.figure import Figure
 
     points = sweep.varied[method]
     down, across = (list(dict.fromkeys(value[at] for value in points)) for at in (0, 1))
@@ -98,8 +98,8 @@ def sweep_map(sweep: Sweep, method: str, metric: str, name: str, title: str) -> 
     grid = np.full((len(down), len(across)), np.nan)
     for value, point in points.items():
         grid[down.index(value[0]), across.index(value[1])] = point.mean[metric]
-    figure = Figure(figsize=(1.8 + 0.75 * len(across), 1.4 + 0.42 * len(down)), layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    wide = (1.8 + 0.75 * len(across)) * sheet().scale
+    figure = new_figure(title, 1.4 + 0.42 * len(down), sheet().width if sheet().abreast < 3 else wide)
     axes = figure.add_subplot()
     image = axes.imshow(grid, aspect="auto", cmap="Blues")
     middle = (np.nanmin(grid) + np.nanmax(grid)) / 2

@@ -1,4 +1,4 @@
-"""Quality against size and against noise."""
+"""Quality against cost and against noise."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import TEACHERS
 from tsdistill.report.figures.looks import Look, Palette
-from tsdistill.report.figures.style import WIDTH, logarithmic, wrapped
+from tsdistill.report.figures.style import legend_below, logarithmic, new_figure, sheet, wrapped
 from tsdistill.report.metrics import metric_of
 from tsdistill.report.view import View
 
@@ -17,69 +17,75 @@ if TYPE_CHECKING:
 
 
 CLOSE = 1.15
-"""Students whose numbers of parameters differ by a smaller factor share a label."""
+"""Students whose costs differ by a smaller factor share a label."""
 
 
-def against_parameters(
-    rows: "pd.DataFrame", means: "pd.DataFrame", teacher: str, palette: Palette, view: View, title: str
+def against_cost(
+    rows: "pd.DataFrame",
+    means: "pd.DataFrame",
+    cost: str,
+    axis: str,
+    palette: Palette,
+    view: View,
+    title: str,
 ) -> "Figure | None":
-    """Draw the first driving metric, and the second or agreement, against parameters, on a log axis.
+    """Draw the first driving metric, and the second or agreement, against a cost, on a log axis.
 
-    Every point stands at its own number of parameters and carries its student's name. Lines join the
-    students of a method that have results on the same data sets; others are not comparable.
+    Every point stands at its own cost and carries its student's name. Lines join the students of a method
+    that have results on the same data sets; others are not comparable.
 
     Args:
-        rows: ``by_dataset``'s frame.
-        means: ``over_datasets``'s frame.
-        teacher: the teacher whose students are shown.
+        rows: ``by_dataset``'s frame, of one teacher.
+        means: ``over_datasets``'s frame, of one teacher, with the cost.
+        cost: a column of ``means``.
+        axis: what stands at the axis.
         palette: the methods' looks.
         view: metrics and names.
         title: above the panels.
 
     Returns:
-        None where no record tells its parameters.
+        None where no student's record tells the cost.
     """
-    from matplotlib.figure import Figure
-
-    here = means[means["teacher"] == teacher]
-    if "cost.parameters" not in here or here["cost.parameters"].isna().all():
+    students = means[~means["method"].isin(TEACHERS)]
+    if cost not in means or students[cost].isna().all():
         return None
-    rows = rows[rows["teacher"] == teacher]
-    variants = [name for name in palette if name in set(here["variant"])]
-    figure = Figure(figsize=(WIDTH, 3.5 + 0.2 * -(-len(variants) // 3)), layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    variants = [name for name in palette if name in set(means["variant"])]
     metrics = list(dict.fromkeys((*view.driving, "agreement", *view.metrics)))[:2]
-    panels = figure.subplots(1, 2, sharex=True)
+    below, abreast = (1, 2) if sheet().abreast > 2 else (2, 1)
+    height = 3.0 * below + 0.5 + 0.2 * -(-len(variants) // sheet().abreast)
+    figure = new_figure(title, height)
+    panels = figure.subplots(below, abreast, sharex=True).tolist()
     for axes, metric in zip(panels, metrics, strict=True):
         for name in variants:
-            _size_points(axes, _with_sets(here, rows, name, metric), metric, name, palette[name])
-        axes.set(xlabel="parameters", ylabel=view.title(metric))
+            line = _with_sets(means, rows, name, metric, cost)
+            _size_points(axes, line, metric, cost, name, palette[name])
+        axes.set(xlabel=axis if below == 1 or axes is panels[-1] else "", ylabel=view.title(metric))
         logarithmic(axes, "x")
         axes.grid(visible=True)
-        _name_sizes(axes, here, view)
-    handles = {
-        label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    for axes in panels[::below]:
+        _name_sizes(axes, means, cost, view)
+    legend_below(figure, panels)
     return figure
 
 
-def _with_sets(means: "pd.DataFrame", rows: "pd.DataFrame", name: str, metric: str) -> "pd.DataFrame":
+def _with_sets(
+    means: "pd.DataFrame", rows: "pd.DataFrame", name: str, metric: str, cost: str
+) -> "pd.DataFrame":
     """The points of one method, smallest first, with the data sets that each is a mean over."""
     line = means[means["variant"] == name]
     if metric not in line:
         return line.iloc[:0].assign(on=[])
-    line = line.dropna(subset=[metric, "cost.parameters"]).sort_values("cost.parameters", kind="stable")
+    line = line.dropna(subset=[metric, cost]).sort_values(cost, kind="stable")
     mine = rows[(rows["variant"] == name) & rows[metric].notna()]
     sets = mine.groupby("student")["dataset"].agg(lambda names: " ".join(sorted(map(repr, names))))
     line = line.assign(on=line["student"].map(sets))
     return line.drop_duplicates(["on", metric]) if name in TEACHERS else line
 
 
-def _size_points(axes: "Axes", line: "pd.DataFrame", metric: str, name: str, look: Look) -> None:
+def _size_points(axes: "Axes", line: "pd.DataFrame", metric: str, cost: str, name: str, look: Look) -> None:
     for at, (_, group) in enumerate(line.groupby("on", sort=False)):
         axes.errorbar(
-            group["cost.parameters"],
+            group[cost],
             group[metric],
             yerr=group[f"{metric}_std"].fillna(0) if name not in TEACHERS else None,
             color=look.colour,
@@ -88,24 +94,24 @@ def _size_points(axes: "Axes", line: "pd.DataFrame", metric: str, name: str, loo
             markersize=9 if name in TEACHERS else 5,
             linewidth=1.2,
             elinewidth=0.8,
-            label=wrapped(look.label, 36) if at == 0 else None,
+            label=wrapped(look.label, sheet().signs(0.4)) if at == 0 else None,
         )
 
 
-def _name_sizes(axes: "Axes", means: "pd.DataFrame", view: View) -> None:
-    """Write above the axes which student has which number of parameters; close ones share a label."""
-    students = means[~means["method"].isin(TEACHERS)].dropna(subset="cost.parameters")
-    sizes = students.drop_duplicates(["student", "cost.parameters"]).sort_values("cost.parameters")
+def _name_sizes(axes: "Axes", means: "pd.DataFrame", cost: str, view: View) -> None:
+    """Write above the axes which student costs how much; those that cost about the same share a label."""
+    students = means[~means["method"].isin(TEACHERS)].dropna(subset=cost)
+    sizes = students.drop_duplicates(["student", cost]).sort_values(cost)
     labels: list[tuple[float, list[str]]] = []
-    for name, parameters in zip(sizes["student"], sizes["cost.parameters"], strict=True):
-        if labels and parameters < CLOSE * labels[-1][0]:
+    for name, size in zip(sizes["student"], sizes[cost], strict=True):
+        if labels and size < CLOSE * labels[-1][0]:
             labels[-1][1].append(view.name(name))
         else:
-            labels.append((parameters, [view.name(name)]))
-    for parameters, names in labels:
+            labels.append((size, [view.name(name)]))
+    for size, names in labels:
         axes.annotate(
             wrapped(", ".join(dict.fromkeys(names)), 30),
-            (parameters, 1),
+            (size, 1),
             xycoords=axes.get_xaxis_transform(),
             xytext=(0, 3),
             textcoords="offset points",
@@ -113,7 +119,7 @@ def _name_sizes(axes: "Axes", means: "pd.DataFrame", view: View) -> None:
             ha="left",
             va="bottom",
             rotation_mode="anchor",
-            fontsize=6.5,
+            fontsize=sheet().small,
         )
 
 
@@ -128,20 +134,19 @@ def against_noise(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figure
     Returns:
         None where no run was evaluated under noise.
     """
-    from matplotlib.figure import Figure
-
     measured = {name: _ratios(runs.columns, name) for name in ("agreement", "kl")}
     measured = {name: ratios for name, ratios in measured.items() if len(ratios) > 1}
     if not measured:
         return None
     variants = [name for name in palette if name in set(runs["variant"])]
-    figure = Figure(figsize=(WIDTH, 3.0 + 0.2 * -(-len(variants) // 3)), layout="constrained")
-    figure.suptitle(title, fontsize=9)
-    panels = figure.subplots(1, len(measured), squeeze=False)[0]
+    wide = sheet().abreast > 2
+    below, abreast = (1, len(measured)) if wide else (len(measured), 1)
+    height = (3.0 if wide else 2.0) * below + 0.2 * -(-len(variants) // sheet().abreast)
+    figure = new_figure(title, height)
+    panels = figure.subplots(below, abreast, squeeze=False).ravel().tolist()
     for axes, (metric, ratios) in zip(panels, measured.items(), strict=True):
         _noise_panel(axes, runs, metric, ratios, {name: palette[name] for name in variants})
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    legend_below(figure, panels)
     return figure
 
 
@@ -160,7 +165,7 @@ def _noise_panel(
             linestyle=look.line,
             markersize=4,
             linewidth=1.2,
-            label=wrapped(look.label, 36),
+            label=wrapped(look.label, sheet().signs(0.4)),
         )
         axes.fill_between(
             ratios, middle - spread, middle + spread, color=look.colour, alpha=0.15, linewidth=0

@@ -1,0 +1,1 @@
+"""What Hydra finds of tsdistill among its plug-ins: a sweeper and a launcher."""

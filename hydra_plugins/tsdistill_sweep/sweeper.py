@@ -1,0 +1,52 @@
+"""Two sweepers: Hydra's own without its hours of composing before the first job begins, and one that asks."""
+
+from collections.abc import Sequence
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Sweeper(BasicSweeper):
+    """Multiplies comma-separated values out, as Hydra's own does."""
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose one job for each choice of groups, and each override with one of them.
+
+        The jobs of a sweep set the same keys, so these find a key that a choice of groups lacks, and a value
+        of the wrong type.
+
+        Raises:
+            HydraException: as Hydra's own.
+        """
+        from tsdistill.config.compose import composer_of
+
+        assert self.hydra_context is not None and self.config is not None
+        composer = composer_of(self.hydra_context.config_loader, self.config)  # type: ignore[arg-type]
+        seen: set[str | tuple[str, ...]] = set()
+        for words in batch:
+            parts: set[str | tuple[str, ...]] = {*words, composer.choices(words)}
+            if not parts <= seen:
+                composer.compose(words)
+                seen |= parts
+
+
+class Status(BasicSweeper):
+    """Says what has become of the jobs of a sweep, and runs none."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands over, but for the launcher."""
+        self.hydra_context, self.config = hydra_context, config
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Print the state of each job that the arguments multiply out to."""
+        from tsdistill.config.compose import composer_of
+        from tsdistill.runs.status import show_sweep
+
+        assert self.hydra_context is not None and self.config is not None
+        loader = self.hydra_context.config_loader
+        parser = OverridesParser.create(config_loader=loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        show_sweep(composer_of(loader, self.config), self.config, jobs)  # type: ignore[arg-type]

@@ -1,0 +1,147 @@
+"""What has become of the runs of a sweep: the same as what the sweep itself would find, from keys alone."""
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from tsdistill import cli
+from tsdistill.runs import status
+from tsdistill.runs.states import State
+from tsdistill.store import locks
+from tsdistill.store.locks import locked
+
+TINY = (
+    *(
+        "dataset.name=UnitTest",
+        "dataset.download=false",
+        "data_root=null",
+        "hardware=cpu",
+        "saliency.window=5",
+    ),
+    *(
+        "teacher=fcn_8",
+        "teacher.training.epochs=1",
+        "teacher.seeds=[0,1]",
+        "student=lstm_8",
+        "training.epochs=1",
+    ),
+)
+SWEEP = ("-m", *TINY, "method=none,tsd", "seed=1,2")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which seed 1 of both methods is done, beside two teachers, the better of which counts."""
+    folder = tmp_path_factory.mktemp("states") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parent)
+        patch.setattr("sys.argv", [])
+        patch.setenv("TSDISTILL_JOBS", "1")
+        assert cli.run("distill", ("-m", *TINY, "method=none,tsd", "seed=1", f"out={folder}")) == 0
+    return folder
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> Callable[..., list[State]]:
+    """Asks for the state of a sweep by its words."""
+    found: list[State] = []
+    monkeypatch.setattr(status, "_show", found.extend)
+
+    def ask(*words: str) -> list[State]:
+        found.clear()
+        assert cli.run("status", words) == 0
+        return list(found)
+
+    return ask
+
+
+def short(states: list[State]) -> list[tuple[str, int, str]]:
+    return [(state.method, state.seed, state.what) for state in states]
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_done_and_missing_runs_are_told_apart_and_nothing_is_touched(
+    states: Callable[..., list[State]], out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(out)
+    found = states(*SWEEP, f"out={out}")
+    assert short(found) == [
+        ("none", 1, "done"),
+        ("none", 2, "missing"),
+        ("tsd", 1, "done"),
+        ("tsd", 2, "missing"),
+    ]
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1 and said[0].startswith("4 runs: 2 done, 2 missing; about ")
+    assert files(out) == before
+    # a setting that is in no record: all is missing, whatever the seed
+    assert {state.what for state in states(*SWEEP, f"out={out}", "training.lr=0.5")} == {"missing"}
+
+
+def hold(folder: Path, connection: Connection) -> None:
+    with locked(folder):
+        connection.send(None)
+        connection.recv()
+
+
+class All:
+    """Holds any name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def test_a_run_whose_lock_is_held_is_running_and_unknown_without_locks(
+    states: Callable[..., list[State]], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        looked: list[Path] = []
+        patch.setattr("tsdistill.runs.states._locks", lambda out: All())
+        patch.setattr("tsdistill.runs.states.holder", lambda folder: looked.append(folder))
+        states(*SWEEP, f"out={out}", "method=tsd", "seed=2")
+    (folder,) = looked
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=hold, args=(folder, theirs))
+    process.start()
+    try:
+        ours.recv()
+        found = states(*SWEEP, f"out={out}")
+        assert short(found)[2:] == [("tsd", 1, "done"), ("tsd", 2, "running")]
+        assert found[3].holder is not None and found[3].holder.since is not None
+
+        def lacking(path: Path) -> object:
+            raise NotImplementedError
+
+        monkeypatch.setattr(locks, "lock_at", lacking)
+        assert short(states(*SWEEP, f"out={out}"))[3] == ("tsd", 2, "unknown")
+    finally:
+        ours.send(None)
+        process.join()
+
+
+def test_a_failed_run_says_why(
+    states: Callable[..., list[State]], out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = (*SWEEP, f"out={out}", "saliency.window=999", "seed=1,3")
+    assert cli.run("distill", wrong) == 1
+    capsys.readouterr()
+    found = states(*wrong)
+    assert [state.what for state in found] == ["done", "done", "failed", "failed"]
+    assert "saliency.window=999" in str(found[2].why)
+    said = capsys.readouterr().out
+    assert said.count("and 1 more: ") == 1  # one reason, two runs
+
+
+def test_without_words_all_that_is_stored(
+    out: Path, surroundings: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run("status", [f"out={out}"]) == 0
+    said = capsys.readouterr().out
+    assert "UnitTest" in said and "tsd" in said and "done" in said
