@@ -159,6 +159,8 @@ def read_artefact(folder: Path, parse: Callable[[Path], T]) -> T | None:
                 if _identity(folder) == seen:  # else another process replaced it meanwhile: look again
                     set_aside(folder, str(problem))
                     return None
+    except MemoryError:
+        raise TsdistillError(f"cannot read {folder}: it does not fit into memory") from None
     except OSError as error:
         raise TsdistillError(
             f"cannot read {folder}: {error.strerror or error}; check the permissions"

@@ -10,13 +10,17 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 NAME = "index.sqlite"
-_TABLE = "CREATE TABLE verified (record TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL)"
+_TABLE = (
+    "CREATE TABLE verified (record TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL, "
+    "checksum INTEGER NOT NULL)"
+)
 YOUNGEST_SECONDS = 2.0
 """A file that changed later than this may change again within one tick of the file system's clock."""
 
@@ -34,6 +38,16 @@ def stamp_of(folder: Path) -> tuple[str, float]:
     facts = [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
     latest = max((s.st_ctime for _, s in stats), default=0.0)
     return hashlib.sha256(repr(facts).encode()).hexdigest(), time.time() - latest
+
+
+def _checksum(record: str, stamp: str, content: str) -> int:
+    """A row's checksum: SQLite does not notice a byte that has changed."""
+    return zlib.crc32("\0".join((record, stamp, content)).encode())
+
+
+def _sound(record: str, stamp: str, rows: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Contents whose checksum is right."""
+    return (content for content, checksum in rows if checksum == _checksum(record, stamp, content))
 
 
 class Index:
@@ -63,9 +77,9 @@ class Index:
         self._seen.add(record)
         found: list[str] = []
         if self._file is not None:
-            query = "SELECT content FROM verified WHERE record = ? AND stamp = ?"
-            file = self._file
-            self._tried(lambda: found.extend(str(row[0]) for row in file.execute(query, (record, stamp))))
+            query = "SELECT content, checksum FROM verified WHERE record = ? AND stamp = ?"
+            rows = self._file.execute
+            self._tried(lambda: found.extend(_sound(record, stamp, rows(query, (record, stamp)))))
         return found[0] if found else None
 
     def put(self, record: str, stamp: str, content: str) -> None:
@@ -105,8 +119,8 @@ class Index:
         if not self._new and not gone:
             return
         with self._file:
-            rows = [(record, *entry) for record, entry in self._new.items()]
-            self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", rows)
+            rows = [(record, *entry, _checksum(record, *entry)) for record, entry in self._new.items()]
+            self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", rows)
             self._file.executemany("DELETE FROM verified WHERE record = ?", gone)
 
     @staticmethod

@@ -90,6 +90,8 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
                 older += _add(found, path, index)
             except OSError as error:
                 found.damaged.append(Damaged(path, f"it can't be read: {error.strerror or error}"))
+            except MemoryError:
+                found.damaged.append(Damaged(path, "it does not fit into memory"))
     return Listing(found.results, found.failures, found.damaged, older)
 
 

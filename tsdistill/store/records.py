@@ -1,6 +1,7 @@
 """Run records: one folder per student, one file per failure. All tables are made from these."""
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from tsdistill.store.formats import (
     sealed,
     to_json,
 )
-from tsdistill.store.shape import check_result
+from tsdistill.store.shape import check_logits, check_result
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -171,10 +172,19 @@ def _write_curve(path: Path, curve: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _read_curve(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in csv.DictReader(file)
-        ]
+    """Read a learning curve; a record from elsewhere may hold any text in its place.
+
+    Raises:
+        ValueError: it is malformed.
+    """
+    reader = csv.DictReader(io.StringIO(read_whole(path).decode("utf-8"), newline=""), strict=True)
+    try:
+        rows = list(reader)
+        if any(set(row) != set(CURVE_COLUMNS) or None in row.values() for row in rows):
+            raise ValueError(f"its columns are not {', '.join(CURVE_COLUMNS)}")
+        return [{**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in rows]
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{path.name} is malformed: {error}") from error
 
 
 def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
@@ -183,9 +193,9 @@ def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
     def parse(folder: Path) -> RunRecord:
         return RunRecord(
             result=with_nan(parse_result(read_whole(folder / "result.json"), folder)),
-            config_yaml=(folder / "config.yaml").read_text(encoding="utf-8"),
+            config_yaml=read_whole(folder / "config.yaml").decode("utf-8"),
             curve=_read_curve(folder / "curve.csv"),
-            logits=load_tensors(folder / "logits.safetensors"),
+            logits=check_logits(load_tensors(folder / "logits.safetensors")),
             weights=load_tensors(folder / "weights.safetensors"),
             timing=read_json(folder / "timing.json"),
             environment=read_json(folder / "environment.json"),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tsdistill.store.artefact import place, read_artefact, staged
 from tsdistill.store.environment import environment
+from tsdistill.store.files import read_whole
 from tsdistill.store.formats import (
     from_yaml,
     load_tensors,
@@ -126,7 +127,7 @@ def read_teacher(out: Path, dataset: str, key: str) -> TeacherArtefact | None:
         blocks = read_json(folder / "metrics.json")
         return TeacherArtefact(
             key=key,
-            config=from_yaml((folder / "config.yaml").read_text(encoding="utf-8")),
+            config=from_yaml(read_whole(folder / "config.yaml").decode("utf-8")),
             weights=load_tensors(folder / "weights.safetensors"),
             logits=load_tensors(folder / "logits.safetensors"),
             metrics={**blocks, "validation": metrics(blocks["validation"]), "test": metrics(blocks["test"])},
@@ -148,7 +149,7 @@ def reseeded_teachers(out: Path, dataset: str, key: str) -> list[str]:
 
 def _seedless(folder: Path) -> dict[str, Any] | None:
     try:
-        config = from_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = from_yaml(read_whole(folder / "config.yaml").decode("utf-8"))
     except (OSError, ValueError):
         return None
     return {name: value for name, value in config.items() if name != "seed"}
