@@ -128,6 +128,16 @@ def test_the_index_spares_a_second_reading_and_notices_every_change(tmp_path, mo
     assert len(list_runs(tmp_path).results) == 2 and held == ["a", "b"]
 
 
+def test_a_changed_digit_in_the_index_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing_module, "YOUNGEST_SECONDS", -1.0)
+    write(tmp_path)
+    list_runs(tmp_path)
+    content = (tmp_path / NAME).read_bytes()
+    assert content.count(b'"accuracy":0.75') == 1
+    (tmp_path / NAME).write_bytes(content.replace(b'"accuracy":0.75', b'"accuracy":0.95'))
+    assert list_runs(tmp_path).results[0]["test"]["accuracy"] == 0.75
+
+
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"x" * 4096])
 def test_a_broken_index_is_done_without(tmp_path, content):
     write(tmp_path)
@@ -284,6 +294,8 @@ def test_environment_says_with_what_and_asks_git_only_once(monkeypatch):
     assert (
         described["torch"] == torch.__version__.partition("+")[0] or described["torch"] == torch.__version__
     )
+    features = (described["cpu_features"] or "").split()
+    assert features == sorted(features) and ("avx2" in features or described["cpu_capability"] != "AVX2")
     assert described["threads"] == torch.get_num_threads() and described["device_name"]
     assert described["commit"] is None or len(described["commit"]) == 40
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: pytest.fail("asked again"))

@@ -343,7 +343,7 @@ class _Memory:
             scratch = self._file.with_name(f".code-{secrets.token_hex(8)}")
             try:
                 with scratch.open("x", encoding="utf-8") as file:  # its mode follows the umask
-                    json.dump(kept, file, separators=(",", ":"))
+                    json.dump({"facts": kept, "sha256": _checksum(kept)}, file, separators=(",", ":"))
                 scratch.replace(self._file)
             finally:
                 scratch.unlink(missing_ok=True)
@@ -356,10 +356,16 @@ class _Memory:
             whole = json.loads(self._file.read_bytes())
         except (OSError, ValueError, RecursionError):
             return {}
-        if not isinstance(whole, dict):
+        kept = whole.get("facts") if isinstance(whole, dict) else None
+        if not isinstance(kept, dict) or whole.get("sha256") != _checksum(kept):
             return {}
-        read = {key: _facts_from(entry) for key, entry in whole.items()}
+        read = {key: _facts_from(entry) for key, entry in kept.items()}
         return {key: facts for key, facts in read.items() if facts is not None}
+
+
+def _checksum(kept: Mapping[str, Any]) -> str:
+    """A changed digit in a digest would give every run another key."""
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _facts_from(entry: object) -> _Facts | None:

@@ -9,10 +9,11 @@ from typing import Any
 from tsdistill.config.schema import TrackConf, TrackerName
 from tsdistill.console import say
 from tsdistill.errors import TsdistillError
-from tsdistill.runs.restore import read_whole, stored_runs
+from tsdistill.runs.restore import read_whole
 from tsdistill.store.lookup import contents_of
 from tsdistill.store.manifest import MANIFEST
 from tsdistill.store.records import run_folder
+from tsdistill.store.selection import stored_runs
 from tsdistill.tracking.base import Tracked, Tracker
 
 TRACKERS = {

@@ -193,6 +193,8 @@ def read_artefact(folder: Path, parse: Callable[[Contents], T]) -> T | None:
                     _log.warning("%s in %s is damaged (%s)", folder.name, stored.place, problem)
                     return None
                 set_aside(folder, str(problem))
+    except MemoryError:
+        raise TsdistillError(f"cannot read {folder}: it does not fit into memory") from None
     except OSError as error:
         raise TsdistillError(
             f"cannot read {folder}: {error.strerror or error}; check the permissions"

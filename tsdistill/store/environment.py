@@ -27,6 +27,9 @@ LIBRARIES = (
 ROUNDING = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE")
 """Variables that choose the CPU's instructions, and with them the rounding of sums."""
 
+VECTOR = ("sse", "ssse", "avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm")
+"""How the names of vector instructions begin, on x86 and on ARM."""
+
 
 def environment(device: str = "cpu") -> dict[str, Any]:
     """Describe this process, to be stored beside its results; all but the threads is found out once.
@@ -51,6 +54,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "device_name": _device_name(device),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "cpu_features": _cpu_features(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         **{name: os.environ[name] for name in ROUNDING if name in os.environ},
         **choice.used(),
@@ -99,6 +103,17 @@ def _device_name(device: str) -> str:
         return next(names, platform.machine())
     except OSError:
         return platform.processor() or platform.machine()
+
+
+@cache
+def _cpu_features() -> str | None:
+    """The processor's vector instructions, which libraries choose among; None where they are not told."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    words = next((line.split() for line in lines if line.lower().startswith(("flags", "features"))), [])
+    return " ".join(sorted(word for word in words if word.startswith(VECTOR))) or None
 
 
 @cache

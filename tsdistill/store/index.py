@@ -7,17 +7,31 @@ ctime of each. A record that is copied, unpacked or edited has other inodes or a
 
 import logging
 import sqlite3
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 NAME = "index.sqlite"
-_TABLE = "CREATE TABLE verified (record TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL)"
+_TABLE = (
+    "CREATE TABLE verified (record TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL, "
+    "checksum INTEGER NOT NULL)"
+)
 YOUNGEST_SECONDS = 2.0
 """A file that changed later than this may change again within one tick of the file system's clock."""
 
 _log = logging.getLogger("tsdistill")
+
+
+def _checksum(record: str, stamp: str, content: str) -> int:
+    """A row's checksum: SQLite does not notice a byte that has changed."""
+    return zlib.crc32("\0".join((record, stamp, content)).encode())
+
+
+def _sound(record: str, stamp: str, rows: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Contents whose checksum is right."""
+    return (content for content, checksum in rows if checksum == _checksum(record, stamp, content))
 
 
 class Index:
@@ -47,9 +61,9 @@ class Index:
         self._seen.add(record)
         found: list[str] = []
         if self._file is not None:
-            query = "SELECT content FROM verified WHERE record = ? AND stamp = ?"
-            file = self._file
-            self._tried(lambda: found.extend(str(row[0]) for row in file.execute(query, (record, stamp))))
+            query = "SELECT content, checksum FROM verified WHERE record = ? AND stamp = ?"
+            rows = self._file.execute
+            self._tried(lambda: found.extend(_sound(record, stamp, rows(query, (record, stamp)))))
         return found[0] if found else None
 
     def put(self, record: str, stamp: str, content: str) -> None:
@@ -89,8 +103,8 @@ class Index:
         if not self._new and not gone:
             return
         with self._file:
-            rows = [(record, *entry) for record, entry in self._new.items()]
-            self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", rows)
+            rows = [(record, *entry, _checksum(record, *entry)) for record, entry in self._new.items()]
+            self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", rows)
             self._file.executemany("DELETE FROM verified WHERE record = ?", gone)
 
     @staticmethod

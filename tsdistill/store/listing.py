@@ -95,6 +95,8 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
                 except OSError as error:
                     problem = f"it can't be read: {error.strerror or error}"
                     found.damaged.append(Damaged(entry.path, problem))
+                except MemoryError:
+                    found.damaged.append(Damaged(entry.path, "it does not fit into memory"))
     return Listing(found.results, found.failures, found.damaged, older)
 
 

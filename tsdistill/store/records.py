@@ -18,7 +18,7 @@ from tsdistill.store.formats import (
     to_json,
 )
 from tsdistill.store.lookup import names_in
-from tsdistill.store.shape import check_result
+from tsdistill.store.shape import check_logits, check_result
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -176,9 +176,20 @@ def _write_curve(path: Path, curve: Iterable[Mapping[str, Any]]) -> None:
         writer.writerows(curve)
 
 
-def _parse_curve(text: str) -> list[dict[str, Any]]:
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    return [{**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in rows]
+def _parse_curve(text: str, name: str) -> list[dict[str, Any]]:
+    """Parse a learning curve; a record from elsewhere may hold any text in its place.
+
+    Raises:
+        ValueError: it is malformed.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        rows = list(reader)
+        if any(set(row) != set(CURVE_COLUMNS) or None in row.values() for row in rows):
+            raise ValueError(f"its columns are not {', '.join(CURVE_COLUMNS)}")
+        return [{**row, "epoch": int(row["epoch"]), "value": float(row["value"])} for row in rows]
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{name} is malformed: {error}") from error
 
 
 def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
@@ -188,8 +199,8 @@ def read_run(out: Path, dataset: str, run_id: str) -> RunRecord | None:
         return RunRecord(
             result=with_nan(parse_result(stored.read("result.json"), stored.path)),
             config_yaml=stored.text("config.yaml"),
-            curve=_parse_curve(stored.text("curve.csv")),
-            logits=stored.tensors("logits.safetensors"),
+            curve=_parse_curve(stored.text("curve.csv"), "curve.csv"),
+            logits=check_logits(stored.tensors("logits.safetensors")),
             weights=stored.tensors("weights.safetensors"),
             timing=stored.json("timing.json"),
             environment=stored.json("environment.json"),

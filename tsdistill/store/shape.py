@@ -3,7 +3,10 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,64}")
 DEEPEST = 6
@@ -102,6 +105,32 @@ def check_failure(note: Mapping[str, Any]) -> None:
         ValueError: it does; the name is told.
     """
     _check(note, _FAILURE, "the note")
+
+
+def check_logits(found: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """Refuse a run's logits that lack the test part or do not fit together; returns them.
+
+    For each part of the data, the student's and the teacher's logits are (n, K) floats, and the labels
+    ``y_<part>`` (n,) whole numbers below K.
+
+    Raises:
+        ValueError: they do not fit; the name is told.
+    """
+    if "test" not in found:
+        raise ValueError("logits.safetensors lacks test")
+    for name, tensor in found.items():
+        part = name.removeprefix("y_").removeprefix("teacher_")
+        logits = found.get(part, found["test"])
+        if name.startswith("y_"):
+            fits = tensor.ndim == 1 and not tensor.is_floating_point() and not tensor.is_complex()
+            fits = fits and (
+                not len(tensor) or 0 <= int(tensor.min()) <= int(tensor.max()) < logits.shape[-1]
+            )
+        else:
+            fits = tensor.ndim == 2 and tensor.is_floating_point() and tensor.shape[1:] == logits.shape[1:]
+        if not fits or len(tensor) != len(logits):
+            raise ValueError(f"logits.safetensors has no valid {name}")
+    return found
 
 
 def _check(found: Mapping[str, Any], wanted: Mapping[str, Callable[[object], bool]], what: str) -> None:
