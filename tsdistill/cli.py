@@ -141,7 +141,8 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
             for before, word in pairwise(["", *words])
         ]
     if command not in COMPOSING:
-        return [_as_text(_restriction(word)) for word in words]
+        lists = (*LISTS, *(["series"] if command == "explain" else []))
+        return [_as_text(_restriction(word, lists)) for word in words]
     for word in words:
         group, _, choice = word.partition("=")
         if group in ("method", "teacher", "student", "dataset") and choice.startswith("["):
@@ -199,7 +200,7 @@ def _as_text(word: str) -> str:
     return f"{name}={QuotedString(value, Quote.single).with_quotes()}"
 
 
-def _restriction(word: str) -> str:
+def _restriction(word: str, lists: Sequence[str]) -> str:
     """Write lists out for Hydra, which would sweep over ``metric=accuracy,kl``.
 
     ``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice.
@@ -207,7 +208,7 @@ def _restriction(word: str) -> str:
     name, equals, value = word.partition("=")
     if not equals or value in ("null", "true", "false"):
         return word
-    if name in LISTS:
+    if name in lists:
         return word if value.startswith("[") else f"{name}=[{value}]"
     if name not in ("dataset", "method", "teacher", "student"):
         return word

@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "verify": ("runs", "verify=true"),
     "clean": ("clean",),
     "evaluate": ("evaluate", "series=2", "groups=[cost]"),
-    "explain": ("explain", "series=1"),
+    "explain": ("explain", "averaged=1"),
     "train-teacher": ("train-teacher", *TINY),
     "distill": ("distill", *STUDENT, "method=tsd"),
 }
