@@ -184,7 +184,8 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     if command == "status" and _asks(words):
         return [*_expand("distill", [word for word in words if word not in MULTIRUN]), *ASKING]
     if command not in COMPOSING:
-        return [_as_text(_restriction(word)) for word in words]
+        lists = (*LISTS, *(["series"] if command == "explain" else []))
+        return [_as_text(_restriction(word, lists)) for word in words]
     for word in words:
         group, _, choice = word.partition("=")
         if group in ("method", "teacher", "student", "dataset") and choice.startswith("["):
@@ -248,7 +249,7 @@ def _as_text(word: str) -> str:
     return f"{name}={QuotedString(value, Quote.single).with_quotes()}"
 
 
-def _restriction(word: str) -> str:
+def _restriction(word: str, lists: Sequence[str]) -> str:
     """Write lists out for Hydra, which would sweep over ``metric=accuracy,kl``.
 
     ``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice.
@@ -258,7 +259,7 @@ def _restriction(word: str) -> str:
         return word
     if name == "from":  # no name that a schema's field may have
         return f"sources={value}"
-    if name in LISTS:
+    if name in lists:
         return word if value.startswith("[") else f"{name}=[{value}]"
     if name not in ("dataset", "method", "teacher", "student"):
         return word

@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, Words] = {
     "verify": ("runs", "verify=true"),
     "clean": ("clean",),
     "evaluate": ("evaluate", "series=2", "groups=[cost]"),
-    "explain": ("explain", "series=1"),
+    "explain": ("explain", "averaged=1"),
     "train-teacher": ("train-teacher", *TINY),
     "distill": ("distill", *STUDENT, "method=tsd"),
 }

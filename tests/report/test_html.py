@@ -63,6 +63,23 @@ def test_the_policy_lets_only_the_pages_own_script_run(page):
     assert "script-src &#x27;sha256-" in policy
 
 
+def test_the_summary_comes_first_and_sections_fold(page):
+    text = page.read_text(encoding="utf-8")
+    parser = _Elements()
+    parser.feed(text)
+    sections = [attrs["id"] for tag, attrs in parser.found if tag == "section"]
+    assert sections[:2] == ["summary", "protocol"]
+    folds = [attrs for tag, attrs in parser.found if tag == "details"]
+    assert len(folds) == len(sections)
+    assert [name for name, attrs in zip(sections, folds, strict=True) if "open" not in attrs] == [
+        "chosen",
+        "setting",
+    ]
+    assert "AP: best mean kd and tsd (0.700), best average rank kd and tsd (1.50)" in text
+    # by 0.05 kd is ahead on one set and tsd on the other, and two sets can show nothing
+    assert "With 2 data sets no difference from tsd can be significant" in text
+
+
 def test_numbers_carry_their_value_for_sorting():
     table = Table("k", "t", ("name", "AP"), [[Cell(text="a"), Cell(mean=1 / 3, std=0.1, place=1)]])
     assert '<td data-v="0.3333333333333333"><span class="best">0.333</span>' in html_table(table)

@@ -45,7 +45,7 @@ PLANTED = (
     "dataset.window=6",
 )
 MANY = (*PLANTED, "dataset.channels=3", "dataset.name=Many", "method=none")
-QUICK = ("data_root=null", "hardware=cpu", "series=8")
+QUICK = ("data_root=null", "hardware=cpu", "averaged=8")
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +115,44 @@ def test_students_of_one_seed_are_shown_and_any_can_be_asked_for(out: Path) -> N
     assert np.array_equal(found[0][1][2], found[2][1][1])
 
 
+def test_the_series_that_one_names_are_shown_and_seeds_are_averaged(out: Path) -> None:
+    words = [f"out={out}", "dataset=Planted_shapelet", "method=tsd", "series=16,3", "style=column"]
+    found = {}
+    for name, more in {"5": ["seed=5"], "6": ["seed=6"], "mean": ["over_seeds=true"]}.items():
+        assert run("explain", [*QUICK, *words, *more]) == 0
+        folder = out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8"
+        with np.load(folder / "maps.npz") as arrays:
+            assert arrays["shown_rows"].tolist() == [15, 2]
+            assert arrays["names"].tolist() == ["teacher fcn_8", "tsd"]
+            found[name] = arrays["shown_maps"][1]
+    scaled = [found[seed] / found[seed].mean(axis=1, keepdims=True) for seed in ("5", "6")]
+    assert np.allclose(found["mean"], np.mean(scaled, axis=0), rtol=1e-5)
+
+
+def test_most_seeds_decide_and_the_first_of_equals() -> None:
+    part = Part(np.arange(3, dtype=np.float32)[:, None, None], np.array([0, 1, 2]))
+    members = [Fixed([0, 1, 2]), Fixed([0, 2, 1]), Fixed([1, 2, 0])]
+    assert module._majority(members, part).tolist() == [0, 2, 0]
+
+
+def test_strips_have_one_scale_where_it_is_asked_for() -> None:
+    strips = [Strip(np.array([[0.0, 1.0]]), ""), Strip(np.array([[1.0, 3.0]]), "")]
+    column = Column("a", np.zeros((1, 2)), None, strips)
+    shades = []
+    for common in (False, True):
+        with style("column"):
+            figure = draw_strips("t", ["teacher", "b"], [column], common=common)
+        shades.append([axes.images[0].get_array().tolist() for axes in figure.axes[1:3]])
+    assert shades == [[[[0, 1]], [[0, 1]]], [[[0, 1 / 3]], [[1 / 3, 1]]]]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["dataset=Planted_shapelet", "seed=7"], "Planted_shapelet: no stored run has seed=7; stored: 5, 6"),
         (["dataset=Many", "trial=1"], "Many: no stored run has trial=1; stored: 0"),
         (["samples=0"], "samples=0 should be 1 or more"),
+        (["dataset=Many", "series=3,17"], "series=17: the test part of Many has the series 1 to 16"),
         (["input=x.csv"], "input: name one dataset whose models explain the series: Many, Planted_shapelet"),
         (["dataset=Planted_shapelet", "input=x.csv"], "input=x.csv: no such file (looked for it from "),
         (["dataset=Planted"], "no stored run has dataset=Planted: did you mean 'Planted_shapelet'?"),
@@ -193,8 +225,8 @@ class Fixed(nn.Module):
 
 def chosen(y: list[int], answers: list[list[int]], samples: int = 1) -> list[tuple[str, int]]:
     x = np.arange(len(y), dtype=np.float32)[:, None, None]
-    models = {str(i): Fixed(some) for i, some in enumerate(answers)}
-    return choose(Part(x, np.array(y)), models, samples)
+    models = {str(i): [Fixed(some)] for i, some in enumerate(answers)}
+    return [(kind.removesuffix(": "), row) for kind, row in choose(Part(x, np.array(y)), models, samples)]
 
 
 def test_the_first_of_each_kind_is_shown() -> None:

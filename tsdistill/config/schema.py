@@ -510,15 +510,19 @@ class EvaluateConf(RestoreConf):
 class ExplainConf(RestoreConf):
     """``tsdistill explain``.
 
-    ``seed`` and ``trial`` choose the students (null: the lowest seed stored); ``samples`` is the number of
-    series shown of each kind, ``series`` bounds those that class averages are made of. ``input`` names a
-    file with your own series.
+    ``seed`` and ``trial`` choose the students (null: the lowest seed stored; ``over_seeds``: all). ``series``
+    are the test series shown, ``samples`` how many of each kind where none are named, and ``averaged`` bounds
+    those that class averages are made of. ``input`` names a file with your own series.
     """
 
     seed: int | None = None
     trial: int = 0
+    over_seeds: bool = False
+    series: list[int] | None = None
     samples: int = 1
-    series: int = 60
+    averaged: int = 60
+    common_scale: bool = False
+    style: FigureStyle = FigureStyle.text
     window: float = 0.1
     draws_seed: int = 0
     input: str | None = None

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from tsdistill.report.assemble import LABELS
 from tsdistill.report.protocol import chosen_runs, environments, protocol
 from tsdistill.report.render import number
+from tsdistill.report.summary import summary
 from tsdistill.report.tables import MARKS, Cell, Table
 
 if TYPE_CHECKING:
     from tsdistill.report.assemble import Report
     from tsdistill.report.figures.draw import Drawn
 
+FOLDED = ("chosen", "setting")
+"""Sections that are folded at first."""
 _PLACES = {1: "best", 2: "second"}
 
 
@@ -42,7 +45,9 @@ def to_html(report: "Report", drawn: Sequence["Drawn"], about_figures: str = "")
     sections = _sections(report, drawn, about_figures or "None were drawn.")
     links = "".join(f'<a href="#{key}">{escape(title)}</a>' for key, title, _ in sections)
     bodies = "".join(
-        f'<section id="{key}"><h2>{escape(title)}</h2>{body}</section>' for key, title, body in sections
+        f'<section id="{key}"><details{"" if key in FOLDED else " open"}><summary><h2>{escape(title)}</h2>'
+        f"</summary>{body}</details></section>"
+        for key, title, body in sections
     )
     kind = "label test" if LABELS["test"] in report.label else "label"
     return (
@@ -56,12 +61,16 @@ def to_html(report: "Report", drawn: Sequence["Drawn"], about_figures: str = "")
 
 
 def _sections(report: "Report", drawn: Sequence["Drawn"], about_figures: str) -> list[tuple[str, str, str]]:
-    sentences = "".join(f"<li>{_with_code(line)}</li>" for line in protocol(report))
+    lists = [
+        "<ul>" + "".join(f"<li>{_with_code(line)}</li>" for line in lines) + "</ul>"
+        for lines in (summary(report), protocol(report))
+    ]
     tables = [table for table in report.tables if table.key != "choices"]
     choices = [table for table in report.tables if table.key == "choices"]
     failed = html_table(report.failures) if report.failures.rows else "<p>None.</p>"
     return [
-        ("protocol", "Protocol", f"<ul>{sentences}</ul>"),
+        ("summary", "Summary", lists[0]),
+        ("protocol", "Protocol", lists[1]),
         ("results", "Results", "".join(map(html_table, tables))),
         ("figures", "Figures", "".join(map(_figure, drawn)) or f"<p>{_text(about_figures)}</p>"),
         ("chosen", "Chosen trials and runs", "".join(map(html_table, [*choices, chosen_runs(report)]))),

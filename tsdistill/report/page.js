@@ -32,3 +32,17 @@ for (const input of document.querySelectorAll("input[data-for]")) {
     }
   });
 }
+const folds = Array.from(document.querySelectorAll("details"));
+for (const link of document.querySelectorAll("nav a")) {
+  link.addEventListener("click", () => {
+    document.querySelector(link.getAttribute("href")).querySelector("details").open = true;
+  });
+}
+let closed = [];
+addEventListener("beforeprint", () => {
+  closed = folds.filter((fold) => !fold.open);
+  for (const fold of closed) fold.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const fold of closed) fold.open = false;
+});

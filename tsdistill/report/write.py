@@ -214,9 +214,13 @@ def _write_texts(folder: Path, report: "Report") -> None:
 def _markdown_head(report: "Report") -> str:
     from tsdistill.report.protocol import protocol
     from tsdistill.report.render import markdown_sentence
+    from tsdistill.report.summary import summary
 
-    sentences = "".join(f"- {markdown_sentence(line)}\n" for line in protocol(report))
-    return f"# Report, {report.label}\n\n{sentences}\n"
+    first, rest = (
+        "".join(f"- {markdown_sentence(line)}\n" for line in lines)
+        for lines in (summary(report), protocol(report))
+    )
+    return f"# Report, {report.label}\n\n{first}\n## Protocol\n\n{rest}\n"
 
 
 def _print(console: "Console", report: "Report", folder: Path, notes: Sequence[str]) -> None:

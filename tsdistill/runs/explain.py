@@ -41,7 +41,7 @@ def explain(conf: ExplainConf) -> list[Path]:
     Raises:
         TsdistillError: nothing is stored of these names, or a run cannot be restored.
     """
-    for key in ("samples", "series"):
+    for key in ("samples", "averaged"):
         if getattr(conf, key) < 1:
             raise TsdistillError(f"{key}={getattr(conf, key)} should be 1 or more")
     results = stored_runs(Path(conf.out), conf.only, conf.where)
@@ -54,15 +54,16 @@ def explain(conf: ExplainConf) -> list[Path]:
 
 
 def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
-    shown = _cast(conf, results)
+    cast = _cast(conf, results)
+    shown = [group[0] for group in cast]
     out = Path(conf.out)
-    records = [read_whole(out, result) for result in shown]
+    records = [[read_whole(out, result) for result in group] for group in cast]
     scene = restore_scene(
-        out, records[0], data_root=conf.data_root, hardware=conf.hardware, allow_code=conf.allow_code
+        out, records[0][0], data_root=conf.data_root, hardware=conf.hardware, allow_code=conf.allow_code
     )
-    models = {f"teacher {shown[0]['teacher']}": scene.model}
-    for name, record in zip(_names(shown), records, strict=True):
-        models[name] = restore_student(scene.job, record)
+    models = {f"teacher {shown[0]['teacher']}": [scene.model]}
+    for name, group in zip(_names(shown), records, strict=True):
+        models[name] = [restore_student(scene.job, record) for record in group]
     folder = out / "explain" / safe_name(scene.job.dataset.name) / _pair_folder(shown)
     if conf.input:
         path = Path(conf.input).expanduser()
@@ -76,8 +77,8 @@ def _pair_folder(results: Sequence[Mapping[str, Any]]) -> Path:
     return Path(safe_name(results[0]["teacher"]), safe_name(students))
 
 
-def _cast(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The students shown: of the teacher that has most of them, of one seed, of one trial."""
+def _cast(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The students shown: of the teacher that has most of them and of one trial; runs of one seed, or all."""
     name = results[0]["dataset"]
     of_trial = [result for result in results if result["trial"] == conf.trial]
     if not of_trial:
@@ -86,20 +87,37 @@ def _cast(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> list[Mappi
         )
     teacher, _ = Counter(result["teacher_id"] for result in of_trial).most_common(1)[0]
     mine = [result for result in of_trial if result["teacher_id"] == teacher]
-    seed = min(result["seed"] for result in mine) if conf.seed is None else conf.seed
-    cast = [result for result in mine if result["seed"] == seed]
-    if not cast:
-        raise TsdistillError(f"{name}: no stored run has seed={seed}; stored: {_listed(mine, 'seed')}")
-    by_name = sorted(zip(_names(cast), cast, strict=True), key=lambda each: natural(each[0]))
-    cast = sorted((result for _, result in by_name), key=lambda result: (result["student"], result["method"]))
+    groups = _by_student(mine) if conf.over_seeds else [[result] for result in _of_seed(conf, name, mine)]
+    by_name = zip(_names([group[0] for group in groups]), groups, strict=True)
+    cast = [group for _, group in sorted(by_name, key=lambda each: natural(each[0]))]
+    cast.sort(key=lambda group: (group[0]["student"], group[0]["method"]))
     if len(cast) > MOST_STUDENTS:
         most = f"at most {MOST_STUDENTS} students are shown"
-        left_out = ", ".join(_names(cast)[MOST_STUDENTS:])
+        left_out = ", ".join(_names([group[0] for group in cast])[MOST_STUDENTS:])
         say(f"{name}: {most}; left out: {left_out}. Choose with method= or where=")
     if len(mine) < len(of_trial):
         shown = f"students of the teacher {mine[0]['teacher']} are shown"
         say(f"{name}: {shown}, those of {_others(of_trial, teacher)} are not. Choose with teacher= or where=")
     return cast[:MOST_STUDENTS]
+
+
+def _of_seed(
+    conf: ExplainConf, name: str, results: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    seed = min(result["seed"] for result in results) if conf.seed is None else conf.seed
+    found = [result for result in results if result["seed"] == seed]
+    if not found:
+        raise TsdistillError(f"{name}: no stored run has seed={seed}; stored: {_listed(results, 'seed')}")
+    return found
+
+
+def _by_student(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Runs that differ in nothing but their seed, by seed."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: result["seed"]):
+        settings = {key: value for key, value in result["settings"].items() if key != "seed"}
+        groups[repr((result["method"], result["student"], sorted(settings.items())))].append(result)
+    return list(groups.values())
 
 
 def _others(results: Sequence[Mapping[str, Any]], teacher: str) -> str:
@@ -129,6 +147,32 @@ def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+_Models = Mapping[str, Sequence[nn.Module]]
+"""The teacher, and the students of one seed or of several, by name; the teacher first."""
+
+
+def _over_seeds(members: Sequence[nn.Module], sample: Sample) -> FloatArray:
+    """The maps of one model, or the mean of several models' maps, each divided by its own mean."""
+    maps = [perturbation_maps(model, sample) for model in members]
+    if len(maps) == 1:
+        return maps[0]
+    true = np.ones(sample.part.x.shape[-1], dtype=bool)[None]
+    if sample.part.lengths is not None:
+        true = np.arange(sample.part.x.shape[-1]) < sample.part.lengths[:, None]
+    true = np.broadcast_to(true.reshape(-1, *(1,) * (maps[0].ndim - 2), true.shape[-1]), maps[0].shape)
+    axes = tuple(range(1, maps[0].ndim))
+    least = np.finfo(np.float32).tiny
+    scaled = [each / np.maximum(each.mean(axis=axes, where=true, keepdims=True), least) for each in maps]
+    mean: FloatArray = np.mean(scaled, axis=0, dtype=np.float32)
+    return mean
+
+
+def _majority(members: Sequence[nn.Module], part: Part) -> IntArray:
+    """The class that most models answer, the first of those that tie, (n,) int64."""
+    answers = np.stack([predict(model, part.x, part.lengths).argmax(axis=1) for model in members])
+    return np.array([np.bincount(column).argmax() for column in answers.T], dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class _Looks:
     """Maps of all models of the same series.
@@ -144,16 +188,13 @@ class _Looks:
     predicted: Mapping[str, IntArray]
 
     @classmethod
-    def of(
-        cls, models: Mapping[str, nn.Module], sample: Sample, ready: Mapping[str, FloatArray] | None = None
-    ) -> "_Looks":
+    def of(cls, models: _Models, sample: Sample, ready: Mapping[str, FloatArray] | None = None) -> "_Looks":
         ready = ready or {}
         maps = {
-            name: ready[name] if name in ready else perturbation_maps(model, sample)
-            for name, model in models.items()
+            name: ready[name] if name in ready else _over_seeds(members, sample)
+            for name, members in models.items()
         }
-        part = sample.part
-        predicted = {name: predict(m, part.x, part.lengths).argmax(axis=1) for name, m in models.items()}
+        predicted = {name: _majority(members, sample.part) for name, members in models.items()}
         return cls(sample, maps, predicted)
 
     def strip(self, name: str, row: int) -> FloatArray:
@@ -174,39 +215,62 @@ def _without_padding(values: FloatArray, part: Part, row: int) -> FloatArray:
     return np.where(np.arange(values.shape[-1]) < part.lengths[row], values, np.float32(np.nan))
 
 
-def _explain_test(conf: ExplainConf, scene: Scene, models: Mapping[str, nn.Module], folder: Path) -> Path:
+def _explain_test(conf: ExplainConf, scene: Scene, models: _Models, folder: Path) -> Path:
     """Strips of chosen test series, averages of classes, and the arrays."""
     job, classes = scene.job, scene.job.dataset.classes
-    kinds = choose(scene.test, models, conf.samples)
+    asked = _asked_for(conf.series, len(scene.test), f"the test part of {job.dataset.name}")
+    kinds = [("", row) for row in asked] or choose(scene.test, models, conf.samples)
     rows = np.array([row for _, row in kinds], dtype=np.int64)
     by_channel = job.dataset.channels > 1
     chosen = sample_of(
         job, scene.model, scene.test, rows, conf.window, conf.draws_seed, by_channel=by_channel
     )
     looks = _Looks.of(models, chosen)
-    titles = [f"{kind}: test series {row + 1}\nclass {classes[scene.test.y[row]]}" for kind, row in kinds]
-    settings = MapSettings(conf.series, conf.window, conf.window, (), conf.draws_seed)
+    titles = [f"{kind}test series {row + 1}\nclass {classes[scene.test.y[row]]}" for kind, row in kinds]
+    settings = MapSettings(conf.averaged, conf.window, conf.window, (), conf.draws_seed)
     sample = draw_sample(scene, settings)
     teacher = next(iter(models))
     many = _Looks.of(models, sample, {teacher: teacher_maps(scene, sample, settings)["saliency"]})
     _tell(job.dataset.name, many)
-    about = f"{job.dataset.name}: what {teacher} and its students look at"
-    with style():
+    about = f"{job.dataset.name}: what {teacher} and its students look at{_seeds(models)}"
+    with style(conf.style.value):
         channels = "; rows of a strip: channels, the first on top" if by_channel else ""
         save(
-            draw_strips(about + channels, list(models), _columns(looks, titles, classes), ANSWERS),
+            draw_strips(
+                about + channels,
+                list(models),
+                _columns(looks, titles, classes),
+                ANSWERS,
+                common=conf.common_scale,
+            ),
             folder,
             "strips",
         )
-        save(_draw_classes(about, many, classes), folder, "classes")
+        save(_draw_classes(about, many, classes, common=conf.common_scale), folder, "classes")
     _save_arrays(folder / "maps.npz", many, looks)
     say(f"{job.dataset.name}: {folder}/strips.svg, classes.svg (and .png, .pdf) and maps.npz")
     return folder
 
 
-def _explain_own(
-    conf: ExplainConf, scene: Scene, models: Mapping[str, nn.Module], path: Path, folder: Path
-) -> Path:
+def _asked_for(series: Sequence[int] | None, count: int, name: str) -> list[int]:
+    """The rows of the series of the given numbers, from 1; none where none are asked for.
+
+    Raises:
+        TsdistillError: there is no such series.
+    """
+    for number in series or ():
+        if not 1 <= number <= count:
+            raise TsdistillError(f"series={number}: {name} has the series 1 to {count}; choose from these")
+    return [number - 1 for number in series or ()]
+
+
+def _seeds(models: _Models) -> str:
+    """What is said of the seeds behind the students."""
+    most = max(map(len, models.values()))
+    return "" if most == 1 else f", mean over up to {most} seeds (answer: that of most)"
+
+
+def _explain_own(conf: ExplainConf, scene: Scene, models: _Models, path: Path, folder: Path) -> Path:
     """Strips of the user's own series, the first few of them, and the arrays of all."""
     job = scene.job
     part, notes = job.preparation(
@@ -216,18 +280,22 @@ def _explain_own(
         say(f"{path.name}: {note}")
     sample = sample_of(job, scene.model, part, np.arange(len(part)), conf.window, conf.draws_seed)
     looks = _Looks.of(models, sample)
-    shown = range(min(len(part), 3 * conf.samples))
+    shown = _asked_for(conf.series, len(part), path.name) or range(min(len(part), 3 * conf.samples))
     about = f"{path.name}: what {next(iter(models))} of {job.dataset.name} and its students look at"
-    columns = _columns(looks, [f"series {row + 1}" for row in shown], job.dataset.classes, truth=False)
-    with style():
-        save(draw_strips(about, list(models), columns, "; below it the model's answer"), folder, "strips")
+    about += _seeds(models)
+    titles = [f"series {row + 1}" for row in shown]
+    columns = _columns(looks, titles, job.dataset.classes, truth=False, rows=shown)
+    with style(conf.style.value):
+        legend = "; below it the model's answer"
+        figure = draw_strips(about, list(models), columns, legend, common=conf.common_scale)
+        save(figure, folder, "strips")
     _save_arrays(folder / "maps.npz", looks, None)
     _tell(path.name, looks)
     say(f"{path.name}: {folder}/strips.svg (and .png, .pdf) and maps.npz of all {len(part)} series")
     return folder
 
 
-def choose(test: Part, models: Mapping[str, nn.Module], samples: int) -> list[tuple[str, int]]:
+def choose(test: Part, models: _Models, samples: int) -> list[tuple[str, int]]:
     """Choose the series that are shown: the first of each kind in the order of the test part.
 
     Kinds are ``correct`` (teacher and all students right), ``teacher wrong``, and ``disagreeing`` (some
@@ -235,13 +303,14 @@ def choose(test: Part, models: Mapping[str, nn.Module], samples: int) -> list[tu
 
     Args:
         test: the test part.
-        models: the teacher first.
+        models: the teacher first; of several seeds, most decide.
         samples: series of each kind.
 
     Returns:
-        Kind and row of each. At least one: the first series, as ``first``, where no kind has any.
+        Kind, as the beginning of a title, and row of each. At least one: the first series, as ``first: ``,
+        where no kind has any.
     """
-    answers = np.stack([predict(model, test.x, test.lengths).argmax(axis=1) for model in models.values()])
+    answers = np.stack([_majority(members, test) for members in models.values()])
     kinds = {
         "correct": (answers == test.y).all(axis=0),
         "teacher wrong": answers[0] != test.y,
@@ -251,17 +320,23 @@ def choose(test: Part, models: Mapping[str, nn.Module], samples: int) -> list[tu
     for kind, there in kinds.items():
         taken = {row for rows in found.values() for row in rows}
         found[kind] = [int(row) for row in np.flatnonzero(there) if row not in taken][:samples]
-    shown = [(kind, rows[at]) for at in range(samples) for kind, rows in found.items() if at < len(rows)]
-    return shown or [("first", 0)]
+    shown = [
+        (f"{kind}: ", rows[at]) for at in range(samples) for kind, rows in found.items() if at < len(rows)
+    ]
+    return shown or [("first: ", 0)]
 
 
 def _columns(
-    looks: _Looks, titles: Sequence[str], classes: Sequence[str], truth: bool = True
+    looks: _Looks,
+    titles: Sequence[str],
+    classes: Sequence[str],
+    truth: bool = True,
+    rows: Sequence[int] | None = None,
 ) -> list[Column]:
-    """A column for each of the first series of a sample; beside a strip its agreement and its answer."""
+    """A column for each of some series (the first ones); beside a strip its agreement and its answer."""
     part, teacher = looks.sample.part, next(iter(looks.maps))
     columns = []
-    for row, title in enumerate(titles):
+    for row, title in zip(rows or range(len(titles)), titles, strict=True):
         strips = []
         for name in looks.maps:
             answer = looks.predicted[name][row]
@@ -272,7 +347,7 @@ def _columns(
     return columns
 
 
-def _draw_classes(about: str, looks: _Looks, classes: Sequence[str]) -> Any:
+def _draw_classes(about: str, looks: _Looks, classes: Sequence[str], *, common: bool) -> Any:
     """Averages over the sample's series of each true class, every map by its own mean first."""
     part, teacher = looks.sample.part, next(iter(looks.maps))
     present = np.unique(part.y)
@@ -289,7 +364,8 @@ def _draw_classes(about: str, looks: _Looks, classes: Sequence[str]) -> Any:
         columns.append(Column(title, _over_series(np.nanmean, x), _over_series(np.nanstd, x), strips))
     left = f" (first {MOST_CLASSES} of {len(present)} classes)" if len(present) > MOST_CLASSES else ""
     together = "" if part.x.shape[1] == 1 else "; channels replaced together"
-    return draw_strips(f"{about}, class averages{left}{together}", list(looks.maps), columns)
+    title = f"{about}, class averages{left}{together}"
+    return draw_strips(title, list(looks.maps), columns, common=common)
 
 
 def _mean_map(looks: _Looks, name: str, rows: IntArray) -> FloatArray:

@@ -49,8 +49,10 @@ class Column:
     strips: Sequence[Strip]
 
 
-def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], legend: str = "") -> "Figure":
-    """Draw columns, three abreast.
+def draw_strips(
+    title: str, names: Sequence[str], columns: Sequence[Column], legend: str = "", *, common: bool = False
+) -> "Figure":
+    """Draw columns, three abreast, or one in a column of a paper.
 
     Each strip is shaded from its own least to its own largest value: what matters is where, not how much.
 
@@ -59,6 +61,7 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
         names: the models' names, the teacher first.
         columns: at least one.
         legend: what else the notes say.
+        common: shade all strips of a column from the least to the largest value of any of them.
     """
     channels = max(strip.saliency.shape[0] for column in columns for strip in column.strips)
     labels = [wrapped(name, 16) for name in names]
@@ -79,7 +82,7 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
         stretch = grid[block * (1 + len(names)) : (block + 1) * (1 + len(names)), place]
         _draw_series(stretch[0], column)
         for label, axes, strip in zip(labels, stretch[1:], column.strips, strict=True):
-            image = _draw_strip(axes, strip)
+            image = _draw_strip(axes, strip, _range(column.strips if common else [strip]))
             if place == 0:
                 axes.set_ylabel(
                     label, rotation=0, ha="right", va="center", fontsize=sheet().small, labelpad=4
@@ -92,7 +95,8 @@ def draw_strips(title: str, names: Sequence[str], columns: Sequence[Column], leg
     bar.set_ticks([0, 1], labels=["least", "most"])
     bar.ax.tick_params(length=0)
     bar.set_label(
-        "saliency, each strip by its own scale; horizontally: timesteps\n"
+        f"saliency, {'one scale for a column' if common else 'each strip by its own scale'}; "
+        "horizontally: timesteps\n"
         f"{RHO}: Spearman's correlation with the teacher's strip{legend}",
         fontsize=sheet().small,
     )
@@ -116,8 +120,13 @@ def _draw_series(axes: "Axes", column: Column) -> None:
     axes.locator_params(axis="y", nbins=3)
 
 
-def _draw_strip(axes: "Axes", strip: Strip) -> "AxesImage":
-    least, most = np.nanmin(strip.saliency), np.nanmax(strip.saliency)
+def _range(strips: Sequence[Strip]) -> tuple[float, float]:
+    values = [strip.saliency for strip in strips]
+    return float(min(map(np.nanmin, values))), float(max(map(np.nanmax, values)))
+
+
+def _draw_strip(axes: "Axes", strip: Strip, limits: tuple[float, float]) -> "AxesImage":
+    least, most = limits
     shaded = (strip.saliency - least) / (most - least) if most > least else np.zeros_like(strip.saliency)
     image = axes.imshow(
         shaded, aspect="auto", cmap=_COLOURS, vmin=0, vmax=1, interpolation="nearest", rasterized=False
