@@ -82,11 +82,21 @@ def test_selection_on_test_is_labelled_in_every_table_and_kept_apart(record, sto
     assert text.count("selected on TEST") == 4
     assert "selected on validation" not in text
     folder = out / "report_test"
-    titles = [line for line in (folder / "report.md").read_text().splitlines() if line.startswith("#")]
-    assert all("selected on TEST" in line for line in titles if "Failed runs" not in line)
+    lines = (folder / "report.md").read_text().splitlines()
+    titles = [line for line in lines if line.startswith(("# ", "### "))]
+    assert len(titles) > 2 and all("selected on TEST" in line for line in titles if "Failed runs" not in line)
     assert "selected on TEST" in (folder / "report.html").read_text()
     assert {path.suffix for path in (folder / "figures").iterdir()} == {".svg", ".pdf", ".png"}
     assert not (out / "report").exists()
+
+
+def test_records_without_the_metric_that_leads_give_a_report_all_the_same(record, stored):
+    records = [record("CBF", method, seed) for method in ("kd", "tsd") for seed in (1, 2)]
+    for each in records:
+        each |= {part: {"accuracy": 0.5} for part in ("test", "validation", "teacher_test")}
+    folder = write_report(stored(records)).folder
+    assert "AP: no value." in (folder / "report.md").read_text()
+    assert "0.500" in (folder / "tables" / "accuracy-fcn-lstm_8.tex").read_text()
 
 
 def test_the_same_records_give_the_same_bytes(sweep):

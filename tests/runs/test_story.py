@@ -44,7 +44,7 @@ TINY = (
     "hardware=cpu",
 )
 SMOKE = ("experiment=smoke", "data_root=null", "hardware=cpu")
-TEXTS = ("runs.csv", "table.csv", "summary.csv", "report.md", "tables/choices.tex")
+TEXTS = ("runs.csv", "table.csv", "summary.csv", "report.md", "tables/summary-fcn_8-lstm_8.tex")
 
 
 @dataclass

@@ -26,6 +26,7 @@ def read_events(folder: Path) -> Any:
 
 
 def test_tensorboard_reads_curves_metrics_and_settings(write, tmp_path):
+    pytest.importorskip("tensorboard")
     write(tmp_path, "a1")
     [folder] = (tensorboard(tmp_path) / "GunPoint").iterdir()
     assert folder.name == "tsd-lstm_8-seed0-a1"

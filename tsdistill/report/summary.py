@@ -39,9 +39,10 @@ def _ahead(report: "Report", pair: Pair, metric: str) -> str:
     title = view.title(metric)
     if found is None or len(found.datasets) < 2:
         means = of_pair(report.means, pair)
-        means = means[~means["method"].isin(TEACHERS)].dropna(subset=[metric])
-        if means.empty:
+        means = means[~means["method"].isin(TEACHERS)]
+        if metric not in means or means[metric].isna().all():
             return f"{title}: no value."
+        means = means.dropna(subset=[metric])
         up = metric_of(metric).higher_is_better
         ordered = means.sort_values(metric, ascending=not up, kind="stable").set_index("variant")[metric]
         best = _first(report, ordered.to_dict(), view.decimals)

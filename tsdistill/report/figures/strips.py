@@ -113,7 +113,7 @@ def _draw_series(axes: "Axes", column: Column) -> None:
         if column.spread is not None and not several:
             low, high = values - column.spread[at], values + column.spread[at]
             axes.fill_between(steps, low, high, color="#BBBBBB", linewidth=0)
-    axes.set_title(literal(column.title), pad=3)
+    axes.set_title(literal(column.title), pad=5)
     axes.set_xlim(-0.5, len(steps) - 0.5)
     axes.tick_params(pad=1, length=2, bottom=False, labelbottom=False)
     axes.spines["bottom"].set_visible(False)

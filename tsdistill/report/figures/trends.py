@@ -44,13 +44,14 @@ def against_cost(
         title: above the panels.
 
     Returns:
-        None where no student's record tells the cost.
+        None where no student's record tells the cost, or fewer than two metrics have values.
     """
     students = means[~means["method"].isin(TEACHERS)]
-    if cost not in means or students[cost].isna().all():
-        return None
     variants = [name for name in palette if name in set(means["variant"])]
-    metrics = list(dict.fromkeys((*view.driving, "agreement", *view.metrics)))[:2]
+    wanted = dict.fromkeys((*view.driving, "agreement", *view.metrics))
+    metrics = [metric for metric in wanted if metric in means and means[metric].notna().any()][:2]
+    if len(metrics) < 2 or not variants or cost not in means or students[cost].isna().all():
+        return None
     below, abreast = (1, 2) if sheet().abreast > 2 else (2, 1)
     height = 3.0 * below + 0.5 + 0.2 * -(-len(variants) // sheet().abreast)
     figure = new_figure(title, height)
