@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tsdistill.kernels import choice
 from tsdistill.methods.base import Models
 from tsdistill.methods.pairs import FeaturePair
 from tsdistill.methods.step import Step
@@ -15,7 +16,8 @@ class _SoftDTW(torch.autograd.Function):
     """Soft-DTW of cost matrices by anti-diagonals (Cuturi and Blondel 2017, arXiv 1703.01541).
 
     Diagonal k holds the cells (i, j) with i + j = k, counted from 1; row 0 and column 0 are the border. All
-    cells of a diagonal are computed at once, so there are 2 T - 1 steps where a double loop has T^2.
+    cells of a diagonal are computed at once, so there are 2 T - 1 steps where a double loop has T^2. The
+    compiled kernel, where there is one, takes the double loop.
     """
 
     @staticmethod
@@ -97,6 +99,10 @@ def soft_dtw(student: Tensor, teacher: Tensor, gamma: float, inside: Tensor | No
     costs = torch.baddbmm(squared, ours, theirs.transpose(1, 2), alpha=-2)
     full = torch.full((B,), T, device=student.device)
     ends = full if inside is None else inside.sum(1).clamp_min(1)
+    if costs.device.type == "cpu" and choice.compiled():
+        from tsdistill.kernels.soft_dtw import soft_minimum  # needs numba
+
+        return soft_minimum(costs, ends, gamma)
     found: Tensor = _SoftDTW.apply(costs, ends, gamma)  # type: ignore[no-untyped-call]
     return found
 
