@@ -13,7 +13,7 @@ from tsdistill.kernels import choice
 from tsdistill.methods.at import AttentionTransfer, attention_loss
 from tsdistill.methods.crd import ContrastiveDistillation, contrastive_loss
 from tsdistill.methods.dkd import DecoupledDistillation, dkd_parts
-from tsdistill.methods.dt2w import TimeWarping, soft_dtw
+from tsdistill.methods.dt2w import TimeWarping, projected_soft_dtw, soft_dtw
 from tsdistill.methods.kd import kd_loss
 from tsdistill.methods.memkd import MemoryTransfer, memory_loss
 from tsdistill.methods.pairs import FeaturePair, PooledPair, pooled
@@ -334,6 +334,19 @@ def test_the_compiled_soft_dtw_is_that_of_anti_diagonals():
             found.append([warped, *torch.autograd.grad((warped * torch.arange(1, 5)).sum(), ours)])
         choice.choose(Kernel.auto)
         torch.testing.assert_close(*found, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("inside", [None, INSIDE], ids=["whole", "padded"])
+def test_soft_dtw_of_a_projection_is_that_of_the_projected(inside):
+    """Values, and gradients of sequence, weight and bias."""
+    leaves = [double(3, 2, 7, grad=True), double(5, 2, seed=2, grad=True), double(5, seed=3, grad=True)]
+    teacher, found = double(3, 5, 7, seed=1), []
+    for warped in (
+        soft_dtw(functional.conv1d(leaves[0], leaves[1][:, :, None], leaves[2]), teacher, 0.7, inside),
+        projected_soft_dtw(*leaves, teacher, 0.7, inside),
+    ):
+        found.append([warped, *torch.autograd.grad((warped * torch.arange(1, 4)).sum(), leaves)])
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.usefixtures("either_kernel")
