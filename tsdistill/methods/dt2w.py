@@ -108,8 +108,8 @@ def projected_soft_dtw(
 ) -> Tensor:
     """``soft_dtw`` of a student's sequence under a linear map, which is not computed itself.
 
-    With the map V = [W b] of g = [h 1], a squared distance is ||t||^2 + g' V' V g - 2 g' V' t: products as wide
-    as the student's sequence instead of the teacher's.
+    With the map V = [W b] of g = [h 1], a squared distance is ||t||^2 + g' V' V g - 2 g' V' t: products as
+    wide as the student's sequence instead of the teacher's.
 
     Args:
         student: (B, D, T), with gradient.
