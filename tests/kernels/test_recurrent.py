@@ -173,9 +173,10 @@ def test_activations_at_all_magnitudes(magnitude):
             torch.testing.assert_close(fused, model(x), rtol=1e-5, atol=1e-6)
 
 
-def test_inputs_with_gradients_are_left_to_pytorch_and_differentiate_twice():
+def test_copies_of_inputs_with_gradients_are_left_to_pytorch_and_differentiate_twice():
     model, x = LSTM(1, 2, hidden=4, layers=1), torch.randn(3, 1, 9, requires_grad=True)
-    (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+    _, perturbed = model.forward_perturbed(x, drawn_windows(x.detach(), 2, 3))
+    (slope,) = torch.autograd.grad(perturbed.sum(), x, create_graph=True)
     slope.square().sum().backward()
     assert choice.used() == {"kernel": "torch"}
     assert all(p.grad is not None for p in model.layers.parameters())

@@ -8,10 +8,12 @@ import torch
 from seen import Bound, Seen, double
 from torch.nn import functional
 
+from tsdistill.config.schema import Kernel
+from tsdistill.kernels import choice
 from tsdistill.methods.at import AttentionTransfer, attention_loss
 from tsdistill.methods.crd import ContrastiveDistillation, contrastive_loss
 from tsdistill.methods.dkd import DecoupledDistillation, dkd_parts
-from tsdistill.methods.dt2w import TimeWarping, soft_dtw
+from tsdistill.methods.dt2w import TimeWarping, projected_soft_dtw, soft_dtw
 from tsdistill.methods.kd import kd_loss
 from tsdistill.methods.memkd import MemoryTransfer, memory_loss
 from tsdistill.methods.pairs import FeaturePair, PooledPair, pooled
@@ -307,6 +309,55 @@ def plain_soft_dtw(student, teacher, gamma):
     return found[n, m]
 
 
+@pytest.fixture(params=["torch", "fused"])
+def either_kernel(request):
+    """Anti-diagonals in PyTorch, and the compiled kernel where numba is there."""
+    if request.param == "fused":
+        pytest.importorskip("numba")
+    choice.choose(Kernel[request.param])
+    yield
+    choice.choose(Kernel.auto)
+
+
+def test_the_compiled_soft_dtw_is_that_of_anti_diagonals():
+    """Values and gradients to 1e-6, of ends that differ, of costs from none to far above gamma."""
+    pytest.importorskip("numba")
+    for T, gamma, size in ((1, 1.0, 1.0), (2, 0.3, 0.0), (9, 2.0, 3.0), (30, 0.01, 50.0)):
+        student, teacher = size * double(4, 2, T), size * double(4, 2, T, seed=1)
+        inside = torch.arange(T) < torch.tensor([T, 1, (T + 1) // 2, T])[:, None]
+        found = []
+        for kernel in (Kernel.torch, Kernel.fused):
+            choice.choose(kernel)
+            ours = student.clone().requires_grad_()
+            warped = soft_dtw(ours, teacher, gamma, inside)
+            assert choice.used()["kernel"] == kernel.value
+            found.append([warped, *torch.autograd.grad((warped * torch.arange(1, 5)).sum(), ours)])
+        choice.choose(Kernel.auto)
+        torch.testing.assert_close(*found, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("inside", [None, INSIDE], ids=["whole", "padded"])
+def test_soft_dtw_of_a_projection_is_that_of_the_projected(inside):
+    """Values, and gradients of sequence, weight and bias."""
+    leaves = [double(3, 2, 7, grad=True), double(5, 2, seed=2, grad=True), double(5, seed=3, grad=True)]
+    teacher, found = double(3, 5, 7, seed=1), []
+    for warped in (
+        soft_dtw(functional.conv1d(leaves[0], leaves[1][:, :, None], leaves[2]), teacher, 0.7, inside),
+        projected_soft_dtw(*leaves, teacher, 0.7, inside),
+    ):
+        found.append([warped, *torch.autograd.grad((warped * torch.arange(1, 4)).sum(), leaves)])
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.usefixtures("either_kernel")
+def test_soft_dtw_keeps_nan_to_its_series():
+    student = double(3, 2, 6)
+    student[1, 0, 2] = torch.nan
+    found = soft_dtw(student, double(3, 2, 6, seed=1), 1.0)
+    assert found.isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.usefixtures("either_kernel")
 @pytest.mark.parametrize("gamma", [0.1, 1.0])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_soft_dtw_equals_a_plain_loop(dtype, gamma):
@@ -322,6 +373,7 @@ def test_soft_dtw_equals_a_plain_loop(dtype, gamma):
         )
 
 
+@pytest.mark.usefixtures("either_kernel")
 def test_soft_dtw_by_hand():
     """One step has one path. Two equal steps have three paths of cost 0: -gamma log 3."""
     assert soft_dtw(torch.tensor([[[3.0]]]), torch.tensor([[[1.0]]]), 1.0).item() == pytest.approx(4.0)
@@ -329,6 +381,7 @@ def test_soft_dtw_by_hand():
     assert soft_dtw(zeros, zeros, 2.0).item() == pytest.approx(-2 * math.log(3), rel=1e-6)
 
 
+@pytest.mark.usefixtures("either_kernel")
 @pytest.mark.parametrize("inside", [None, INSIDE], ids=["whole", "padded"])
 def test_the_gradient_of_soft_dtw_is_that_of_differences(inside):
     student, teacher = double(3, 2, 7, grad=True), double(3, 2, 7, seed=1)
@@ -338,6 +391,7 @@ def test_the_gradient_of_soft_dtw_is_that_of_differences(inside):
         assert not gradient.masked_select(~inside[:, None]).any()
 
 
+@pytest.mark.usefixtures("either_kernel")
 def test_soft_dtw_of_far_sequences_is_finite():
     student = (100 * double(2, 3, 50)).float().requires_grad_()
     loss = soft_dtw(student, torch.zeros(2, 3, 50), 0.01).sum()

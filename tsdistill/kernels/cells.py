@@ -682,3 +682,261 @@ def backward(
                     dh[at + entered] = 0
                     carry[at + entered] = 0
     _add_lanes(lanes, n_x, units, d_weights)
+
+
+# --- layers that are differentiated twice ---
+#
+# The gradient of <w, dx> is that of <d, tangent of h>, where dx is the input's gradient for a gradient d of
+# the states and w gives the input's tangents: the layer's tangents forward, then both backward.
+
+
+@njit(forceinline=True)
+def _lstm_tangent(
+    sums: Any, gates: Any, at: int, dots: Any, cs: Any, c: int, c_dots: Any, after: int, h_dots: Any, h: int
+) -> None:
+    """One unit, 8 rows: tangents of the cell state and the hidden state; those of the sums are kept."""
+    i, f, g = load(gates, at), load(gates, at + ROWS), load(gates, at + 2 * ROWS)
+    o, squashed = load(gates, at + 3 * ROWS), load(gates, at + 4 * ROWS)
+    change = f * (1.0 - f) * sums[1] * load(cs, c) + f * load(c_dots, c)
+    change = change + i * (1.0 - i) * sums[0] * g + i * (1.0 - g * g) * sums[2]
+    store(c_dots, after, change)
+    store(h_dots, h, o * (1.0 - o) * sums[3] * squashed + o * (1.0 - squashed * squashed) * change)
+    store(dots, at, sums[0])
+    store(dots, at + ROWS, sums[1])
+    store(dots, at + 2 * ROWS, sums[2])
+    store(dots, at + 3 * ROWS, sums[3])
+
+
+@njit(forceinline=True)
+def _gru_tangent(
+    sums: Any, gates: Any, at: int, dots: Any, hs: Any, h_dots: Any, before: int, after: int
+) -> None:
+    """One unit, 8 rows: tangent of the hidden state; those of the sums, the third whole, are kept."""
+    r, z = load(gates, at), load(gates, at + ROWS)
+    n, inner = load(gates, at + 2 * ROWS), load(gates, at + 3 * ROWS)
+    whole = sums[2] + r * sums[3] + r * (1.0 - r) * sums[0] * inner
+    change = (1.0 - n * n) * whole
+    kept = z * (1.0 - z) * sums[1] * (load(hs, before) - n)
+    store(h_dots, after, change + kept + z * (load(h_dots, before) - change))
+    store(dots, at, sums[0])
+    store(dots, at + ROWS, sums[1])
+    store(dots, at + 2 * ROWS, whole)
+    store(dots, at + 3 * ROWS, sums[3])
+
+
+@njit(cache=True, nogil=True)
+def tangents(
+    gru: bool,
+    steps: int,
+    x_dots: Any,
+    weights: Any,
+    hs: Any,
+    cs: Any,
+    gates: Any,
+    h_dots: Any,
+    c_dots: Any,
+    dots: Any,
+) -> None:
+    """Tangents of a layer's states for those of its input, over blocks that all run from step 0 to the end.
+
+    Args:
+        gru: whether it is a GRU.
+        steps: T.
+        x_dots: tangents of the input, a flat sequence of T slots whose channel 0 is zero.
+        weights: packed, (units, inputs, 4).
+        hs: as ``forward`` left them, like ``cs`` and ``gates``.
+        cs: see ``hs``.
+        gates: see ``hs``.
+        h_dots: zeros, flat like ``hs``; tangents are written.
+        c_dots: zeros, flat like ``cs``; tangents are written.
+        dots: written, flat like ``gates``: tangents of the four sums.
+    """
+    units, inputs = weights.shape[0], weights.shape[1]
+    x_width, h_width, c_width = (inputs - units) * ROWS, (1 + units) * ROWS, units * ROWS
+    flat, nothing = weights.reshape(-1), zeros(hs)
+    for b in range(len(hs) // (h_width * (steps + 1))):
+        for t in range(steps):
+            x_at, g_at = (b * steps + t) * x_width, (b * steps + t) * GATES * c_width
+            h_at, c_at = (b * (steps + 1) + t) * h_width, (b * (steps + 1) + t) * c_width
+            for u in range(units):
+                w = u * inputs * 4
+                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+                sums = _sums(x_dots, x_at + ROWS, inputs - units - 1, flat, w + 4, sums)
+                sums = _sums(h_dots, h_at + ROWS, units, flat, w + (inputs - units) * 4, sums)
+                a, b_ = (sums[0], sums[2], sums[4], sums[6]), (sums[1], sums[3], sums[5], sums[7])
+                g, h, c = g_at + u * GATES * ROWS, h_at + (1 + u) * ROWS, c_at + u * ROWS
+                if gru:
+                    _gru_tangent(a, gates, g, dots, hs, h_dots, h, h + h_width)
+                    _gru_tangent(b_, gates, g + LANES, dots, hs, h_dots, h + LANES, h + LANES + h_width)
+                else:
+                    _lstm_tangent(a, gates, g, dots, cs, c, c_dots, c + c_width, h_dots, h + h_width)
+                    c, h = c + LANES, h + LANES
+                    _lstm_tangent(b_, gates, g + LANES, dots, cs, c, c_dots, c + c_width, h_dots, h + h_width)
+
+
+@njit(forceinline=True)
+def _lstm_twice(
+    gates: Any, at: int, cs: Any, c_dots: Any, c: int, after: int, dots: Any, twos: Any, flow: Any, k: int
+) -> None:
+    """One unit, 8 rows: gradients of the four sums in ``twos`` and of their tangents in ``dots``."""
+    dh, carry, dh_dot, carry_dot = flow
+    i, f, g = load(gates, at), load(gates, at + ROWS), load(gates, at + 2 * ROWS)
+    o, squashed = load(gates, at + 3 * ROWS), load(gates, at + 4 * ROWS)
+    i_slope, f_slope, g_slope = i * (1.0 - i), f * (1.0 - f), 1.0 - g * g
+    o_slope, slope = o * (1.0 - o), 1.0 - squashed * squashed
+    i_dot, f_dot = load(dots, at), load(dots, at + ROWS)
+    g_dot, o_dot = load(dots, at + 2 * ROWS), load(dots, at + 3 * ROWS)
+    c_before, c_dot_before, c_dot = load(cs, c), load(c_dots, c), load(c_dots, after)
+    d, e = load(dh, k), load(dh_dot, k)
+    e_cell = load(carry_dot, k) + e * o * slope
+    d_squashed = d * o + e * (o_slope * o_dot - 2.0 * o * squashed * c_dot)
+    d_cell = load(carry, k) + d_squashed * slope
+    e_i, e_f, e_g, e_o = e_cell * g, e_cell * c_before, e_cell * i, e * squashed
+    d_i = d_cell * g + e_cell * (g_slope * g_dot) + e_i * (1.0 - 2.0 * i) * i_dot
+    d_f = d_cell * c_before + e_cell * c_dot_before + e_f * (1.0 - 2.0 * f) * f_dot
+    d_g = d_cell * i + e_cell * (i_slope * i_dot) - e_g * (2.0 * g) * g_dot
+    d_o = d * squashed + e * (slope * c_dot) + e_o * (1.0 - 2.0 * o) * o_dot
+    store(twos, at, d_i * i_slope)
+    store(twos, at + ROWS, d_f * f_slope)
+    store(twos, at + 2 * ROWS, d_g * g_slope)
+    store(twos, at + 3 * ROWS, d_o * o_slope)
+    store(dots, at, e_i * i_slope)
+    store(dots, at + ROWS, e_f * f_slope)
+    store(dots, at + 2 * ROWS, e_g * g_slope)
+    store(dots, at + 3 * ROWS, e_o * o_slope)
+    store(carry, k, d_cell * f + e_cell * (f_slope * f_dot))
+    store(carry_dot, k, e_cell * f)
+
+
+@njit(forceinline=True)
+def _gru_twice(
+    gates: Any, at: int, hs: Any, h_dots: Any, h: int, dots: Any, twos: Any, flow: Any, k: int
+) -> None:
+    """One unit, 8 rows: as ``_lstm_twice``; what passes straight to the state before is in the carries."""
+    dh, carry, dh_dot, carry_dot = flow
+    r, z = load(gates, at), load(gates, at + ROWS)
+    n, inner = load(gates, at + 2 * ROWS), load(gates, at + 3 * ROWS)
+    r_slope, z_slope, n_slope = r * (1.0 - r), z * (1.0 - z), 1.0 - n * n
+    r_dot, z_dot = load(dots, at), load(dots, at + ROWS)
+    n_dot, inner_dot = load(dots, at + 2 * ROWS), load(dots, at + 3 * ROWS)
+    d, e = load(dh, k), load(dh_dot, k)
+    gap, gap_dot = load(hs, h) - n, load(h_dots, h) - n_slope * n_dot
+    e_n, e_z = e * (1.0 - z) * n_slope, e * gap
+    d_n = (d * (1.0 - z) - e * (z_slope * z_dot) - e * (1.0 - z) * (2.0 * n) * n_dot) * n_slope
+    e_r = e_n * inner
+    d_r = d_n * inner + e_n * inner_dot + e_r * (1.0 - 2.0 * r) * r_dot
+    d_z = d * gap + e * gap_dot + e_z * (1.0 - 2.0 * z) * z_dot
+    store(twos, at, d_r * r_slope)
+    store(twos, at + ROWS, d_z * z_slope)
+    store(twos, at + 2 * ROWS, d_n)
+    store(twos, at + 3 * ROWS, d_n * r + e_n * (r_slope * r_dot))
+    store(dots, at, e_r * r_slope)
+    store(dots, at + ROWS, e_z * z_slope)
+    store(dots, at + 2 * ROWS, e_n)
+    store(dots, at + 3 * ROWS, e_n * r)
+    store(carry, k, d * z + e * (z_slope * z_dot))
+    store(carry_dot, k, e * z)
+
+
+@njit(forceinline=True)
+def _back_to_states(
+    gru: bool, planes: Any, g_at: int, units: int, turned: Any, groups: int, carry: Any, dh: Any
+) -> None:
+    """Gradients of the hidden states before a step, from those of its sums and what a GRU passes on."""
+    nothing = zeros(dh)
+    for group in range(groups):
+        at = group * 4 * ROWS
+        sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+        if gru:
+            sums = (
+                load(carry, at),
+                load(carry, at + 8),
+                load(carry, at + 16),
+                load(carry, at + 24),
+                load(carry, at + 32),
+                load(carry, at + 40),
+                load(carry, at + 48),
+                load(carry, at + 56),
+            )
+        _store_four(dh, at, 4, _back(planes, g_at, units, turned, group * units * 16, sums))
+
+
+@njit(cache=True, nogil=True)
+def backward_twice(
+    gru: bool,
+    steps: int,
+    x: Any,
+    x_dots: Any,
+    weights: Any,
+    turned_h: Any,
+    turned_x: Any,
+    hs: Any,
+    cs: Any,
+    gates: Any,
+    h_dots: Any,
+    c_dots: Any,
+    dots: Any,
+    twos: Any,
+    d_hs: Any,
+    d_weights: Any,
+    d_x: Any,
+) -> None:
+    """Gradient of the sum of ``d_hs`` times the states' tangents, which depend on states, weights and input.
+
+    Args:
+        gru: whether it is a GRU.
+        steps: T.
+        x: the layer's input, a flat sequence of T slots.
+        x_dots: its tangents, see ``tangents``.
+        weights: packed, (units, inputs, 4).
+        turned_h: see ``backward``.
+        turned_x: see ``backward``.
+        hs: see ``tangents``.
+        cs: see ``tangents``.
+        gates: see ``tangents``.
+        h_dots: as ``tangents`` left them, like ``c_dots`` and ``dots``.
+        c_dots: see ``h_dots``.
+        dots: see ``h_dots``; gradients are put in their place.
+        twos: written, flat like ``gates``.
+        d_hs: factors, flat like ``hs``; those of channel 0 and of slot 0 do not count.
+        d_weights: written, (units, inputs, 4).
+        d_x: zeros, flat like ``x``; written where ``turned_x`` has groups.
+    """
+    units, inputs = weights.shape[0], weights.shape[1]
+    n_x = inputs - units
+    x_width, h_width, c_width = n_x * ROWS, (1 + units) * ROWS, units * ROWS
+    whole = turned_h.shape[0] * 4 * ROWS
+    dh, carry = np.zeros(whole, hs.dtype), np.zeros(whole, hs.dtype)
+    dh_dot, carry_dot = np.zeros(whole, hs.dtype), np.zeros(whole, hs.dtype)
+    flow = (dh, carry, dh_dot, carry_dot)
+    lanes = np.zeros(units * ((n_x + 1) // 2 + (units + 1) // 2) * 64, hs.dtype)
+    flat_h, flat_x, nothing = turned_h.reshape(-1), turned_x.reshape(-1), zeros(hs)
+    chunk = max(1, BUDGET // (units * 8 * ROWS))
+    for b in range(len(hs) // (h_width * (steps + 1)) - 1, -1, -1):
+        for each in flow:
+            each[:] = 0
+        pending = 0
+        for t in range(steps - 1, -1, -1):
+            x_at, g_at = (b * steps + t) * x_width, (b * steps + t) * GATES * c_width
+            h_at, c_at = (b * (steps + 1) + t) * h_width, (b * (steps + 1) + t) * c_width
+            for u in range(units):
+                for at in range(u * ROWS, (u + 1) * ROWS, LANES):
+                    store(dh_dot, at, load(dh_dot, at) + load(d_hs, h_at + h_width + ROWS + at))
+                    g = g_at + u * (GATES - 1) * ROWS + at
+                    if gru:
+                        _gru_twice(gates, g, hs, h_dots, h_at + ROWS + at, dots, twos, flow, at)
+                    else:
+                        c = c_at + at
+                        _lstm_twice(gates, g, cs, c_dots, c, c + c_width, dots, twos, flow, at)
+            _back_to_states(gru, twos, g_at, units, flat_h, turned_h.shape[0], carry, dh)
+            _back_to_states(gru, dots, g_at, units, flat_h, turned_h.shape[0], carry_dot, dh_dot)
+            for group in range(turned_x.shape[0]):
+                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+                sums = _back(twos, g_at, units, flat_x, group * units * 16, sums)
+                _store_four(d_x, x_at + (1 + 4 * group) * ROWS, n_x - 1 - 4 * group, sums)
+            pending += 1
+            if pending == chunk or t == 0:
+                _weight_gradients(twos, g_at, units, x, x_at, n_x, hs, h_at, pending, lanes)
+                _weight_gradients(dots, g_at, units, x_dots, x_at, n_x, h_dots, h_at, pending, lanes)
+                pending = 0
+    _add_lanes(lanes, n_x, units, d_weights)

@@ -58,6 +58,15 @@ def takes(units: int, single: bool) -> bool:
     return True
 
 
+def compiled() -> bool:
+    """Whether other compiled code than that of recurrent layers is to be used on the CPU; note that it is."""
+    global _used
+    if _wanted is Kernel.torch or _problem() is not None:
+        return False
+    _used = True
+    return True
+
+
 def may_touch() -> bool:
     """Whether a convolutional network may compute only the steps of a copy that its window touches."""
     return _wanted is not Kernel.torch

@@ -1,8 +1,7 @@
 """Recurrent layers by the compiled kernel, as one differentiable function of their weights."""
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from tsdistill.console import say
 from tsdistill.kernels import cells
+from tsdistill.kernels.announce import announce
 from tsdistill.kernels.cells import GATES, ROWS
 
 Integers = NDArray[np.int64]
@@ -91,7 +90,7 @@ def last_states(
 
     Args:
         gru: whether they are GRUs; else LSTMs.
-        rows: the series, then, m by m, their copies, (B (M + 1), C, T), which need no gradient.
+        rows: the series, then, m by m, their copies, (B (M + 1), C, T), which get no gradient.
         last: last true step of each series, (B,) int64; None if it is the last one there is.
         starts: first step in which each copy may differ from its series, (B, M) int64; None without copies.
         masks: factors on the inputs of all layers but the first, (B, T, units) each; or none.
@@ -101,10 +100,10 @@ def last_states(
         (B (M + 1), units), in the order of ``rows``, with a gradient to the weights that can't be
         differentiated again.
     """
-    _announce()
+    announce(cells.backward, "the recurrent kernel")
     B, T = len(rows) if starts is None else len(starts), rows.shape[2]
     if last is None and starts is None:
-        plan = _whole(B, T)
+        plan = whole_plan(B, T)
     else:
         ends = np.full(B, T - 1) if last is None else last.numpy()
         plan = Plan.of(ends, None if starts is None else starts.T.numpy())
@@ -113,12 +112,12 @@ def last_states(
 
 
 @lru_cache(maxsize=64)
-def _whole(series: int, length: int) -> Plan:
+def whole_plan(series: int, length: int) -> Plan:
     """The plan of some series of one length without copies."""
     return Plan.of(np.full(series, length - 1))
 
 
-class _Layer:
+class Layer:
     """One layer's numbers of a pass."""
 
     def __init__(self, gru: bool, plan: Plan, slots: int, weights: list[Any], keep: bool) -> None:
@@ -153,22 +152,18 @@ class _Layer:
         )
 
     def backward(
-        self, d_read: NDArray[Any], d_above: NDArray[Any], further: bool
+        self, d_read: NDArray[Any], d_above: NDArray[Any], further: bool, again: bool = False
     ) -> tuple[list[Tensor], NDArray[Any]]:
-        """Gradients of the weights, and of the input if ``further``."""
+        """Gradients of the weights, and of the input if ``further``; ``again`` keeps the gates."""
         if not self.fresh:  # an earlier backward pass wrote over the gates
             self.forward(self.x, self.first)
-        self.fresh = False
-        units, n_x = self.units, self.packed.shape[1] - self.units
-        turned_h = np.zeros((-(-units // 4), units, 4, 4), self.dtype)
-        cells.transpose_weights(self.packed, n_x, turned_h)
-        turned_x = np.zeros((-(-(n_x - 1) // 4) if further else 0, units, 4, 4), self.dtype)
-        cells.transpose_weights(self.packed[:, :n_x], 1, turned_x)
+        self.fresh = again
+        turned_h, turned_x = self._turned(further)
         copied = self.plan.clean < len(self.plan.begin)
         shared = self.plan.clean if copied else 0
         d_states = np.zeros(shared * self.hs[0].size, self.dtype)
-        d_cells = np.zeros(0 if self.gru else shared * self.hs.shape[1] * units * ROWS, self.dtype)
-        d_x = np.empty(self.x.size if further else 0, self.dtype)
+        d_cells = np.zeros(0 if self.gru else shared * self.hs.shape[1] * self.units * ROWS, self.dtype)
+        d_x = np.zeros(self.x.size if further else 0, self.dtype)
         d_packed = np.empty_like(self.packed)
         cells.backward(
             self.gru,
@@ -185,7 +180,7 @@ class _Layer:
             self.plan.last,
             self.hs.reshape(-1),
             self.cs,
-            self.gates,
+            self.gates.copy() if again else self.gates,
             d_read,
             d_above,
             d_states,
@@ -193,9 +188,66 @@ class _Layer:
             d_packed,
             d_x,
         )
+        return self._unpacked(d_packed), d_x
+
+    def twice(
+        self, x_dots: NDArray[Any], d_hs: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], list[Tensor]]:
+        """Differentiate the sum of ``x_dots`` times the input's gradient.
+
+        Args:
+            x_dots: of the input's shape.
+            d_hs: gradient of the states that the input's came from, flat.
+
+        Returns:
+            Gradients of ``d_hs``, of the input and of the weights.
+        """
+        T = self.x.shape[1]
+        x_dots = x_dots.copy()
+        x_dots[:, :, 0] = 0  # the ones that carry the bias have no tangent
+        h_dots, c_dots = np.zeros_like(self.hs), np.zeros_like(self.cs)
+        dots, twos, d_x = np.empty_like(self.gates), np.empty_like(self.gates), np.zeros_like(self.x)
+        packed, hs, cs, gates = self.packed, self.hs.reshape(-1), self.cs, self.gates
+        cells.tangents(
+            self.gru, T, x_dots.reshape(-1), packed, hs, cs, gates, h_dots.reshape(-1), c_dots, dots
+        )
+        turned_h, turned_x = self._turned(further=True)
+        d_packed = np.empty_like(packed)
+        cells.backward_twice(
+            self.gru,
+            T,
+            self.x.reshape(-1),
+            x_dots.reshape(-1),
+            packed,
+            turned_h,
+            turned_x,
+            hs,
+            cs,
+            gates,
+            h_dots.reshape(-1),
+            c_dots,
+            dots,
+            twos,
+            d_hs,
+            d_packed,
+            d_x.reshape(-1),
+        )
+        return h_dots, d_x, self._unpacked(d_packed)
+
+    def _turned(self, further: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Weights of the hidden states and, if ``further``, of the input, as backward passes read them."""
+        units, n_x = self.units, self.packed.shape[1] - self.units
+        turned_h = np.zeros((-(-units // 4), units, 4, 4), self.dtype)
+        cells.transpose_weights(self.packed, n_x, turned_h)
+        turned_x = np.zeros((-(-(n_x - 1) // 4) if further else 0, units, 4, 4), self.dtype)
+        cells.transpose_weights(self.packed[:, :n_x], 1, turned_x)
+        return turned_h, turned_x
+
+    def _unpacked(self, d_packed: NDArray[Any]) -> list[Tensor]:
+        """Gradients of the weights as PyTorch has them."""
         found = [np.empty_like(weight) for weight in self.weights]
         cells.unpack_gradients(self.gru, d_packed, *found)
-        return [torch.from_numpy(each) for each in found], d_x
+        return [torch.from_numpy(each) for each in found]
 
 
 class _LastStates(torch.autograd.Function):
@@ -211,7 +263,7 @@ class _LastStates(torch.autograd.Function):
         cells.pack_rows(rows.contiguous().numpy(), plan.source, plan.begin, plan.end, x)
         layers, factors = [], []
         for i in range(0, len(weights), 4):
-            layer = _Layer(gru, plan, T + 1, list(weights[i : i + 4]), keep)
+            layer = Layer(gru, plan, T + 1, list(weights[i : i + 4]), keep)
             layer.forward(x, first)
             layers.append(layer)
             x, first = layer.hs, 1
@@ -230,7 +282,7 @@ class _LastStates(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
-        layers: list[_Layer] = ctx.layers
+        layers: list[Layer] = ctx.layers
         d_read = np.zeros((len(ctx.plan.source), d.shape[1]), d.numpy().dtype)
         d_read[ctx.plan.rows] = d.numpy()
         d_above = np.zeros(0, d_read.dtype)
@@ -251,12 +303,3 @@ class _LastStates(torch.autograd.Function):
 def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Product of arrays, in PyTorch: NumPy would warn of what stands in unused steps."""
     return (torch.from_numpy(a) * torch.from_numpy(b)).numpy()
-
-
-@cache
-def _announce() -> None:
-    """Say so where code is about to be compiled."""
-    source = Path(cells.__file__)
-    kept = Path(cells.forward.stats.cache_path).glob("cells.backward-*.nbi")
-    if not any(index.stat().st_mtime >= source.stat().st_mtime for index in kept):
-        say("compiling the recurrent kernel; the code is kept for the next time")

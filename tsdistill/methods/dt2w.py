@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tsdistill.kernels import choice
 from tsdistill.methods.base import Models
 from tsdistill.methods.pairs import FeaturePair
 from tsdistill.methods.step import Step
@@ -15,7 +16,8 @@ class _SoftDTW(torch.autograd.Function):
     """Soft-DTW of cost matrices by anti-diagonals (Cuturi and Blondel 2017, arXiv 1703.01541).
 
     Diagonal k holds the cells (i, j) with i + j = k, counted from 1; row 0 and column 0 are the border. All
-    cells of a diagonal are computed at once, so there are 2 T - 1 steps where a double loop has T^2.
+    cells of a diagonal are computed at once, so there are 2 T - 1 steps where a double loop has T^2. The
+    compiled kernel, where there is one, takes the double loop.
     """
 
     @staticmethod
@@ -91,12 +93,55 @@ def soft_dtw(student: Tensor, teacher: Tensor, gamma: float, inside: Tensor | No
     Returns:
         (B,); can be negative.
     """
-    B, _, T = student.shape
-    ours, theirs = student.transpose(1, 2), teacher.detach().transpose(1, 2)
-    squared = ours.square().sum(2)[:, :, None] + theirs.square().sum(2)[:, None]
-    costs = torch.baddbmm(squared, ours, theirs.transpose(1, 2), alpha=-2)
-    full = torch.full((B,), T, device=student.device)
+    ours, theirs = student.transpose(1, 2), teacher.detach()
+    squared = ours.square().sum(2)[:, :, None] + theirs.square().sum(1)[:, None]
+    return _soft_minimum(torch.baddbmm(squared, ours, theirs, alpha=-2), gamma, inside)
+
+
+def projected_soft_dtw(
+    student: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    teacher: Tensor,
+    gamma: float,
+    inside: Tensor | None = None,
+) -> Tensor:
+    """``soft_dtw`` of a student's sequence under a linear map, which is not computed itself.
+
+    With the map V = [W b] of g = [h 1], a squared distance is ||t||^2 + g' V' V g - 2 g' V' t: products as
+    wide as the student's sequence instead of the teacher's.
+
+    Args:
+        student: (B, D, T), with gradient.
+        weight: (E, D), with gradient.
+        bias: (E,), with gradient.
+        teacher: (B, E, T).
+        gamma: see ``soft_dtw``.
+        inside: see ``soft_dtw``.
+
+    Returns:
+        (B,).
+    """
+    ours, theirs = functional.pad(student, (0, 0, 0, 1), value=1.0), teacher.detach()
+    whole = torch.cat([weight, bias[:, None]], dim=1)
+    own = (ours * torch.matmul(whole.T @ whole, ours)).sum(1)
+    squared = own[:, :, None] + theirs.square().sum(1)[:, None]
+    narrow = torch.bmm(
+        whole.T.expand(len(theirs), -1, -1), theirs
+    )  # matmul would copy the teacher's sequences
+    costs = torch.baddbmm(squared, ours.transpose(1, 2), narrow, alpha=-2)
+    return _soft_minimum(costs, gamma, inside)
+
+
+def _soft_minimum(costs: Tensor, gamma: float, inside: Tensor | None) -> Tensor:
+    """Soft minimum over the paths through costs (B, T, T) up to the last true step; (B,)."""
+    B, T, _ = costs.shape
+    full = torch.full((B,), T, device=costs.device)
     ends = full if inside is None else inside.sum(1).clamp_min(1)
+    if costs.device.type == "cpu" and choice.compiled():
+        from tsdistill.kernels.soft_dtw import soft_minimum  # needs numba
+
+        return soft_minimum(costs, ends, gamma)
     found: Tensor = _SoftDTW.apply(costs, ends, gamma)  # type: ignore[no-untyped-call]
     return found
 
@@ -126,4 +171,6 @@ class TimeWarping(FeaturePair):
     def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
         ours, theirs, inside = self.sequences(step)
-        return soft_dtw(self.projection(ours), theirs, self.gamma, inside).mean()
+        weight, bias = self.projection.weight[:, :, 0], self.projection.bias
+        assert bias is not None
+        return projected_soft_dtw(ours, weight, bias, theirs, self.gamma, inside).mean()

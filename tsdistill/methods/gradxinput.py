@@ -14,7 +14,8 @@ def attributions(x: Tensor, logits: Tensor, gradients: Tensor) -> Tensor:
     Args:
         x: series, (B, C, T).
         logits: a model's, (B, K).
-        gradients: of its logits with respect to the series, (B, K, C, T).
+        gradients: of its logits with respect to the series, (B, K, C, T); a part that all classes share does
+            not count, since that of -log p_k is the mean of them all under p less that of class k.
 
     Returns:
         (B, K, T); zeros where a gradient is zero.
@@ -39,13 +40,13 @@ def attribution_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class AttributionMatching(LossTerm):
-    """``attribution_loss`` over all classes: the student is differentiated once for each."""
+    """``attribution_loss`` over all classes: the student is differentiated once for each but the first."""
 
     needs = frozenset({"teacher_logits", "teacher_gradients", "student_gradients"})
 
     def forward(self, step: Step) -> Tensor:
         """See ``LossTerm``."""
         x, logits = step.x.detach(), step.student.logits
-        ours = [step.student.input_gradients(torch.full_like(step.y, k)) for k in range(logits.shape[1])]
-        student = attributions(x, logits, torch.stack(ours, dim=1))
+        gaps = [step.student.gradients_of(logits[:, k] - logits[:, 0]) for k in range(1, logits.shape[1])]
+        student = attributions(x, logits, torch.stack([torch.zeros_like(x), *gaps], dim=1))
         return attribution_loss(student, attributions(x, step.teacher.logits, step.teacher.input_gradients))

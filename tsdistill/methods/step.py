@@ -100,10 +100,17 @@ class StudentSide:
         Args:
             classes: whose logit, (B,) int64; None takes each series' label.
         """
-        self._step.require("student_gradients")
         chosen = self._step.y if classes is None else classes
-        picked = self.logits.gather(1, chosen[:, None].to(self.logits.device)).sum()
-        (gradient,) = torch.autograd.grad(picked, self._step.x, create_graph=True)
+        return self.gradients_of(self.logits.gather(1, chosen[:, None].to(self.logits.device)))
+
+    def gradients_of(self, answers: Tensor) -> Tensor:
+        """Gradient with respect to the clean series, (B, C, T), which can be differentiated again.
+
+        Args:
+            answers: what is computed from each series' logits alone, (B, ...).
+        """
+        self._step.require("student_gradients")
+        (gradient,) = torch.autograd.grad(answers.sum(), self._step.x, create_graph=True)
         return gradient
 
     @cached_property

@@ -84,7 +84,7 @@ class Recurrent(nn.Module):
             Logits of the clean series, (B, K), and of their copies, (B, M, K).
         """
         (B, _, T), M = x.shape, windows.starts.shape[1]
-        if self._is_fused(x):
+        if not x.requires_grad and self._is_fused(x):
             both: Tensor = self.head(
                 self._last_states(windows.stack(x).flatten(0, 1), windows.starts, lengths)
             )
@@ -106,11 +106,10 @@ class Recurrent(nn.Module):
     def _is_fused(self, x: Tensor) -> bool:
         """Whether the compiled kernel takes a pass.
 
-        It has no gradient to the series, which may have to be differentiated again, and none of its sequences
-        can be hooked.
+        None of its sequences can be hooked.
         """
         plain = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
-        if not plain or x.requires_grad or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        if not plain or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
             return False
         if self.head.weight.dtype != x.dtype:
             return False
@@ -120,12 +119,14 @@ class Recurrent(nn.Module):
 
     def _last_states(self, rows: Tensor, starts: Tensor | None, lengths: Tensor | None) -> Tensor:
         """Top states of series and copies at their last steps by the compiled kernel, (B (M + 1), hidden)."""
-        from tsdistill.kernels.recurrent import last_states  # compiled code takes a second to load
+        from tsdistill.kernels import recurrent, twice  # compiled code takes a second to load
 
         masks = self._dropout_masks(len(rows if starts is None else starts), rows.transpose(1, 2))
         last = None if lengths is None else lengths - 1
         weights: list[Tensor] = [weight for layer in self.layers for weight in layer.parameters()]
-        return last_states(isinstance(self, GRU), rows, last, starts, masks, weights)
+        if rows.requires_grad:
+            return twice.last_states(isinstance(self, GRU), rows, last, masks, weights)
+        return recurrent.last_states(isinstance(self, GRU), rows, last, starts, masks, weights)
 
     def _dropout_masks(self, series: int, rows: Tensor) -> list[Tensor]:
         """Draw the factors (B, T, hidden) on the inputs of all layers but the first; none where all are 1."""
