@@ -1,12 +1,12 @@
 """What students and their teacher answered on the test part: reliability and confusion."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import TEACHER
-from tsdistill.report.figures.looks import Palette
+from tsdistill.report.figures.looks import Look, Palette
 from tsdistill.report.figures.style import panel_grid, sheet, wrapped
 from tsdistill.store.listing import held_file
 
@@ -36,12 +36,26 @@ def reliability(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figure |
     Returns:
         None where no run stored its logits.
     """
+    return _panels(
+        runs, palette, title, lambda axes, seeds, look: _reliability_panel(axes, seeds, look.colour)
+    )
+
+
+def _panels(
+    runs: "pd.DataFrame",
+    palette: Palette,
+    title: str,
+    draw: "Callable[[Axes, list[Answers], Look], None]",
+    *,
+    square: bool = False,
+) -> "Figure | None":
+    """A panel for each method that stored logits."""
     found = _answers(runs, palette)
     if not found:
         return None
-    figure, panels = panel_grid(len(found), title)
+    figure, panels = panel_grid(len(found), title, square=square)
     for axes, (name, seeds) in zip(panels, found, strict=True):
-        _reliability_panel(axes, seeds, palette[name].colour)
+        draw(axes, seeds, palette[name])
         axes.set_title(wrapped(palette[name].label, sheet().signs(0.8 / sheet().abreast)))
     return figure
 
@@ -105,14 +119,13 @@ def confusion(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figure | N
     Returns:
         None where no run stored its logits.
     """
-    found = _answers(runs, palette)
-    if not found:
-        return None
-    figure, panels = panel_grid(len(found), title, square=True)
-    for axes, (name, seeds) in zip(panels, found, strict=True):
-        _confusion_panel(axes, confusion_counts(seeds))
-        axes.set_title(wrapped(palette[name].label, sheet().signs(0.8 / sheet().abreast)))
-    return figure
+    return _panels(
+        runs,
+        palette,
+        title,
+        lambda axes, seeds, look: _confusion_panel(axes, confusion_counts(seeds)),
+        square=True,
+    )
 
 
 def confusion_counts(seeds: Sequence[Answers]) -> "np.ndarray":
