@@ -104,7 +104,9 @@ def test_fail_fast_ends_the_sweep_at_the_first_failed_run(
     status = sweep("hardware.jobs=2", "fail=fast", "trial=300", "dataset.name=A,B,C", "seed=9,1")
     assert status == 1 and time.monotonic() - began < 120
     said = capsys.readouterr().out
-    assert "nine is too many" in said and "6 runs, 1 failed, 5 not run" in said
+    # Two that run side by side may both fail before the sweep is ended.
+    assert "nine is too many" in said
+    assert "6 runs, 1 failed, 5 not run" in said or "6 runs, 2 failed, 4 not run" in said
     assert "nine is too many" in notes(tmp_path / "out").values()
     assert not list((tmp_path / "out").glob("done-*"))
 
