@@ -166,7 +166,8 @@ class _Pool:
         if isinstance(message, Ready):
             worker.ready = True
             return
-        assert worker.task is not None
+        if worker.task is None:  # it was stopped, and had said this before
+            return
         job = worker.task.job
         if isinstance(message, Said | Shown):
             self._sweep.display.hear(job.number, message)

@@ -17,6 +17,7 @@ from tsdistill.saliency.pools import PoolPlan
 from tsdistill.store.formats import read_json
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import Holder, holder
+from tsdistill.store.lookup import entries_of
 from tsdistill.store.manifest import MANIFEST
 from tsdistill.store.records import failure_path, run_folder
 from tsdistill.store.teachers import teacher_folder
@@ -251,10 +252,10 @@ def _metrics(folder: Path) -> Mapping[str, Any]:
 def _stored(out: Path, dataset: str) -> frozenset[str]:
     """Names of what lies in the runs of a data set: whole records, and notes of failed runs."""
     folder = run_folder(out, dataset, "any").parent
-    if not folder.is_dir():
-        return frozenset()
-    whole = {path.parent.name for path in folder.glob(f"*/{MANIFEST}") if "." not in path.parent.name}
-    return frozenset(whole | {path.name for path in folder.glob("*.failed.json")})
+    names, packed = entries_of(folder)
+    whole = {name for name in names if "." not in name and (folder / name / MANIFEST).is_file()}
+    notes = {name for name in names if name.endswith(".failed.json")}
+    return frozenset(whole | (packed.keys() - names) | notes)
 
 
 def _locks(out: Path) -> frozenset[str]:

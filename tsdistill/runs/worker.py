@@ -9,7 +9,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
@@ -186,7 +186,8 @@ class Worker:
     def give(self, task: Task) -> None:
         """Hand it something to do."""
         self.task, self.group = task, task.job.group
-        self.connection.send(task)
+        with suppress(OSError):  # it has ended, as the end of its connection will tell
+            self.connection.send(task)
 
     @property
     def idle(self) -> bool:

@@ -62,9 +62,9 @@ class Mlflow(Tracker):
 
     def write(self, run: Tracked) -> None:
         """See :class:`Tracker`."""
-        for earlier in self._found(run.record.result):
-            self._client.delete_run(earlier.info.run_id)
         with _said():
+            for earlier in self._found(run.record.result):
+                self._client.delete_run(earlier.info.run_id)
             self._write(run, self._experiment(str(run.record.result["dataset"])))
 
     def _write(self, run: Tracked, experiment: str) -> None:
