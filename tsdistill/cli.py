@@ -261,6 +261,7 @@ def _restriction(word: str, lists: Sequence[str]) -> str:
         return f"sources={value}"
     if name in lists:
         return word if value.startswith("[") else f"{name}=[{value}]"
+    name = name.removesuffix(".name")  # the word by which it was trained will do, too
     if name not in ("dataset", "method", "teacher", "student"):
         return word
     return f"only.{name}=[{value.strip('[]')}]"

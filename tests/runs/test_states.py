@@ -1,6 +1,7 @@
 """What has become of the runs of a sweep: the same as what the sweep itself would find, from keys alone."""
 
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -137,6 +138,13 @@ def test_a_failed_run_says_why(
     assert "saliency.window=999" in str(found[2].why)
     said = capsys.readouterr().out
     assert said.count("and 1 more: ") == 1  # one reason, two runs
+
+
+def test_a_packed_run_is_done(states: Callable[..., list[State]], out: Path, tmp_path: Path) -> None:
+    packed = shutil.copytree(out, tmp_path / "packed")
+    assert cli.run("pack", [f"out={packed}"]) == 0
+    assert not list(packed.glob("runs/*/*/manifest.json"))
+    assert short(states(*SWEEP, f"out={packed}")) == short(states(*SWEEP, f"out={out}"))
 
 
 def test_without_words_all_that_is_stored(

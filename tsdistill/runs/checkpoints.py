@@ -193,15 +193,9 @@ def checkpointed(
         hardware: the settings.
         device: the torch device that does the work.
         title: what is made, for messages.
-
-    Raises:
-        TsdistillError: the interval is below 0.
     """
-    seconds = hardware.checkpoint_seconds
-    if not seconds >= 0:
-        raise TsdistillError(f"hardware.checkpoint_seconds={seconds:g} should be 0 or more")
     computed = {**arithmetic(device), "kernel": hardware.kernel.value, "compile": hardware.compile}
     made_for = parse_json(to_json({"settings": facts, "arithmetic": computed}), "facts")
-    checkpoints = Checkpoints(checkpoint_folder(artefact), made_for, seconds, title)
+    checkpoints = Checkpoints(checkpoint_folder(artefact), made_for, hardware.checkpoint_seconds, title)
     yield checkpoints
     checkpoints.remove()

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tsdistill.config.hardware import check_hardware
 from tsdistill.config.schema import HardwareConf
-from tsdistill.errors import TsdistillError
 
 JOB_BYTES = 1 << 30
 """Memory that a job is expected to take: half of it is PyTorch itself."""
@@ -27,12 +27,8 @@ def side_by_side(hardware: HardwareConf, *, debug: bool) -> int:
     Raises:
         TsdistillError: a number below 1, or no number.
     """
-    for name in ("threads", "jobs_per_device"):
-        if getattr(hardware, name) < 1:
-            raise TsdistillError(f"hardware.{name}={getattr(hardware, name)} should be 1 or more")
+    check_hardware(hardware)
     if hardware.jobs != "auto":
-        if not hardware.jobs.isdecimal() or int(hardware.jobs) < 1:
-            raise TsdistillError(f"hardware.jobs={hardware.jobs} should be auto, or a number from 1")
         return int(hardware.jobs)
     if debug or _is_debugged():
         return 1

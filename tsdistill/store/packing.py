@@ -167,7 +167,8 @@ def _checked(path: Path) -> Pack:
     except BROKEN as problem:
         path.unlink()
         raise TsdistillError(
-            f"{path} was not written as it should be ({problem}); nothing was packed, try again"
+            f"{path} was not written as it should be ({problem}) and was removed; "
+            "what it held is where it was: try again"
         ) from problem
     return new
 

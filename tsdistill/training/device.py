@@ -5,6 +5,7 @@ import re
 
 import torch
 
+from tsdistill.config.hardware import check_hardware
 from tsdistill.config.schema import HardwareConf
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.kernels import choice
@@ -20,12 +21,11 @@ def set_up(hardware: HardwareConf) -> torch.device:
         The device.
 
     Raises:
-        TsdistillError: if the device is unknown or not there, or the kernel can't be had.
+        TsdistillError: an impossible number, a device that is unknown or not there, or no such kernel.
     """
+    check_hardware(hardware)
     device = resolve_device(hardware.device)
     choice.choose(hardware.kernel)
-    if hardware.threads < 1:
-        raise TsdistillError(f"hardware.threads={hardware.threads} should be 1 or more")
     torch.set_num_threads(hardware.threads)
     _only_deterministic(hardware.deterministic, warn_only=device.type != "cpu")
     # What is read was written before, so filling fresh memory only costs: a fifth of a small student's step.
