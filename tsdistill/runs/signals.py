@@ -18,9 +18,15 @@ GRACE = 25.0
 LINGER = 2.0
 """Seconds that such a process stays after its work, since the launcher kills the others once one is gone."""
 
+ONE_PRESS = 1.0
+"""Seconds within which a further signal is the same request: a terminal's Ctrl-C reaches a process of a sweep
+itself, and again through the process that started it."""
+
 _asked: signal.Signals | None = None
+_asked_at = 0.0
 _deferring = 0
 _heeding = False
+_by_itself = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -66,6 +72,17 @@ def heeded() -> Iterator[None]:
         _asked, _heeding = None, outer
 
 
+def end_by_itself() -> None:
+    """Let this process end at once when asked to: its launcher does not kill the others once it is gone.
+
+    What reaches it between jobs ends it; Ctrl-C does not, since whoever started it passes that on as SIGTERM.
+    """
+    global _by_itself
+    _by_itself = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+
+
 @contextmanager
 def heeded_by_worker() -> Iterator[None]:
     """Let a launcher's process end after what it does in the meantime, if a signal asked for that.
@@ -79,20 +96,26 @@ def heeded_by_worker() -> Iterator[None]:
         with heeded():
             yield
     except Stopped as stopped:
-        time.sleep(LINGER)
-        os._exit(stopped.status)
-    for number in HEEDED:  # an idle process that died at once would take the others with it
-        signal.signal(number, _leave)
+        _end(stopped.status)
+    if not _by_itself:
+        for number in HEEDED:  # an idle process that died at once would take the others with it
+            signal.signal(number, _leave)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
+    _end(128 + number)
+
+
+def _end(status: int) -> None:
+    if _by_itself:
+        raise SystemExit(status)
     time.sleep(LINGER)
-    os._exit(128 + number)
+    os._exit(status)
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Let the first signal wait until this ends; a second one does not wait."""
+    """Let the first signal wait until this ends; a second one, ``ONE_PRESS`` later, does not wait."""
     global _deferring
     _deferring += 1
     try:
@@ -104,20 +127,24 @@ def deferred() -> Iterator[None]:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _asked
-    again, _asked = _asked is not None, signal.Signals(number)
+    global _asked, _asked_at
+    again, now = _asked is not None, time.monotonic()
+    if again and now - _asked_at < ONE_PRESS:
+        return
+    if not again:
+        _asked, _asked_at = signal.Signals(number), now
     if again or not _deferring:
         if not again:
-            _end_children(number)
+            _end_children()
         stop()
 
 
-def _end_children(number: int) -> None:
-    """Pass a signal on to a launcher's processes, and wait for them."""
+def _end_children() -> None:
+    """End a launcher's processes as SIGTERM does, and wait for them."""
     children = [child for child in multiprocessing.active_children() if child.pid is not None]
     for child in children:
         with suppress(ProcessLookupError):
-            os.kill(child.pid, number)  # type: ignore[arg-type]
+            os.kill(child.pid, signal.SIGTERM)  # type: ignore[arg-type]
     until = time.monotonic() + GRACE
     for child in children:
         child.join(max(0.0, until - time.monotonic()))

@@ -100,10 +100,10 @@ class Runner:
 def serve(connection: Connection) -> None:
     """Run the jobs that come through a connection, until it is closed or None comes."""
     from tsdistill.config.code import watch_imports
+    from tsdistill.runs.signals import end_by_itself
 
     watch_imports()  # before whatever computes a number is imported
-    # Ctrl-C reaches every process of a terminal; whoever started this one passes it on as SIGTERM, once.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_by_itself()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         runner = _receive(connection)
@@ -181,7 +181,9 @@ class Worker:
         from hydra.core.singleton import Singleton
 
         # Hydra's registry of configs among others; resolvers can't be pickled, and Runner registers Hydra's.
-        self.connection.send_bytes(pickle.dumps((Singleton.get_state()["instances"], *sweep)))
+        message = pickle.dumps((Singleton.get_state()["instances"], *sweep))
+        with suppress(OSError):  # it has ended, as the end of its connection will tell
+            self.connection.send_bytes(message)
 
     def give(self, task: Task) -> None:
         """Hand it something to do."""
