@@ -4,7 +4,8 @@
 
 ``sets=small`` keeps the sets whose runs take under a minute. Above an hour it asks on a terminal; elsewhere
 it needs ``yes=true``. Sets that are not in TSDISTILL_DATA are left out and named. An interrupted experiment
-goes on from where it was. Further settings go to ``tsdistill distill``.
+goes on from where it was. Further settings go to ``tsdistill distill``; those that the experiment sweeps
+(``trial=0 student=lstm_8 dataset.name=CBF,Beef``) shorten it.
 """
 
 import os
@@ -66,12 +67,14 @@ class Experiment:
         register()
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             overrides = [f"experiment={name}", *words]
-            composed = compose("distill", overrides)
             params = OmegaConf.to_container(
-                compose("distill", overrides, return_hydra_config=True).hydra.sweeper.params
+                compose("distill", overrides[:1], return_hydra_config=True).hydra.sweeper.params
             )
-        assert isinstance(params, dict)
-        self.params = {str(key): str(value).split(",") for key, value in params.items()}
+            assert isinstance(params, dict)
+            swept = {str(key): str(value) for key, value in params.items()}
+            given = dict(word.split("=", 1) for word in words if word.partition("=")[0] in swept)
+            composed = compose("distill", [word for word in overrides if word.partition("=")[0] not in given])
+        self.params = {key: given.get(key, value).split(",") for key, value in swept.items()}
         self.split_by_seed = OmegaConf.is_interpolation(composed.split, "seed")
         """Whether each seed has a split, and so a teacher, of its own."""
         conf = OmegaConf.to_object(composed)
@@ -168,6 +171,7 @@ def _reproduce() -> None:
     hours = _say_costs(name, experiment, sizes)
     if not _agreed(hours, given.get("yes")):
         raise SystemExit(2)
+    rest = [word for word in rest if not word.startswith("dataset.name=")]
     sets = f"dataset.name={','.join(sizes)}"
     status = cli.run("distill", [f"experiment={name}", sets, f"out={out}", *rest])
     raise SystemExit(max(status, cli.run("report", [f"out={out}", f"select={SELECTION[name]}"])))

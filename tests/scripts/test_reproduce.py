@@ -34,6 +34,14 @@ def test_the_papers_sets_and_settings(experiment):
         assert conf.training.schedule_by.value == ("step" if split_by_seed else "epoch")
 
 
+def test_what_is_given_shortens_what_is_swept(experiment):
+    made = experiment(
+        "paper", "trial=0", "student=lstm_8", "seed=1,24", "dataset.name=CBF,Beef", "split.seed=3"
+    )
+    assert made.runs == 8 * 2 and made.params["dataset.name"] == ["CBF", "Beef"]
+    assert made.params["trial"] == ["0"] and made.conf.split.seed == 3
+
+
 def test_a_split_of_each_seed_has_a_teacher_of_that_seed():
     from measures.setting import composed
 
