@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from tsdistill.config.schema import HardwareConf, Kernel, Precision, TrainingConf
 from tsdistill.errors import TsdistillError
 from tsdistill.kernels import choice
+from tsdistill.methods.features import captured, forward_to
 from tsdistill.models.recurrent import GRU, LSTM
+from tsdistill.saliency.joint import joint_logits
 from tsdistill.saliency.windows import Windows
 from tsdistill.store.environment import environment
 from tsdistill.training.device import set_up
@@ -78,11 +80,46 @@ def test_equals_pytorch_with_gradients(case):
     equal(case)
 
 
+def equal_features(case, layers: set[int]) -> None:
+    """Sequences of some layers, of a plain pass and of the clean series in one with copies."""
+    model, x, windows, lengths = case
+    model.dropout.p = 0.0  # each way draws it in the order in which it stores a sequence
+    paths = [f"layers.{i}" for i in sorted(layers) if i < len(model.layers)]
+
+    def run() -> list[Tensor]:
+        found = [*forward_to(model, paths, x, lengths).values()]
+        with captured(model, paths) as caught:
+            found += joint_logits(model, x, windows, lengths, tapped=True)
+        return [*found, *(caught[path][: len(x)] for path in paths)]
+
+    torch.testing.assert_close(*both_ways(model, run), **CLOSE[x.dtype])
+
+
+@settings(max_examples=15, deadline=None)
+@given(cases(), st.sets(st.integers(0, 2)))
+def test_features_equal_pytorchs_with_gradients(case, layers):
+    equal_features(case, layers | {0})
+
+
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None)
-@given(cases())
-def test_equals_pytorch_with_gradients_on_many_shapes(case):
+@given(cases(), st.sets(st.integers(0, 2)))
+def test_equals_pytorch_with_gradients_on_many_shapes(case, layers):
     equal(case)
+    equal_features(case, layers | {0})
+
+
+@cells
+def test_a_tapped_pass_gives_the_same_logits(cell):
+    torch.manual_seed(0)
+    model, x = cell(1, 2, hidden=8, layers=2), torch.randn(20, 1, 60)
+    windows, lengths = drawn_windows(x, 5, 10), torch.randint(1, 61, (20,))
+    for ends in (None, lengths):
+        plain = joint_logits(model, x, windows, ends)
+        with captured(model, ["layers.0"]) as caught:
+            tapped = joint_logits(model, x, windows, ends, tapped=True)
+        torch.testing.assert_close(tapped, plain, rtol=0, atol=0)
+        assert caught["layers.0"].shape == (20, 8, 60)
 
 
 @cells
@@ -107,9 +144,10 @@ def test_perturbed_pass_is_windows_apply(cell):
 
 
 @cells
-def test_gradients_are_those_of_finite_differences(cell):
+@pytest.mark.parametrize("watched", [[], ["layers.0"], ["layers.0", "layers.1"]])
+def test_gradients_are_those_of_finite_differences(cell, watched):
     torch.manual_seed(0)
-    model, x = cell(2, 2, hidden=3, layers=2).double(), torch.randn(2, 2, 7, dtype=torch.double)
+    model, x = cell(2, 2, hidden=3, layers=2, dropout=0.3).double(), torch.randn(2, 2, 7, dtype=torch.double)
     windows, lengths = drawn_windows(x, 2, 3), torch.tensor([7, 4])
     names = [name for name, _ in model.named_parameters()]
 
@@ -123,8 +161,11 @@ def test_gradients_are_those_of_finite_differences(cell):
             self.model = model
 
         def forward(self, x: Tensor) -> Tensor:
-            clean, perturbed = self.model.forward_perturbed(x, windows, lengths)
-            return torch.cat([clean[:, None], perturbed], dim=1)
+            torch.manual_seed(1)
+            with captured(self.model, watched) as caught:
+                clean, perturbed = joint_logits(self.model, x, windows, lengths, tapped=bool(watched))
+            answers = [clean, perturbed, *(caught[path] for path in watched)]
+            return torch.cat([answer.flatten() for answer in answers])
 
     weights = [p.detach().clone().requires_grad_() for p in model.parameters()]
     assert torch.autograd.gradcheck(answers, weights)

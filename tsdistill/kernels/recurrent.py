@@ -1,5 +1,6 @@
 """Recurrent layers by the compiled kernel, as one differentiable function of their weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from tsdistill.kernels import cells
 from tsdistill.kernels.announce import announce
@@ -85,7 +87,8 @@ def last_states(
     starts: Tensor | None,
     masks: list[Tensor],
     weights: list[Tensor],
-) -> Tensor:
+    watched: Sequence[int] = (),
+) -> tuple[Tensor, list[Tensor]]:
     """Run recurrent layers and read the top one at each row's last step.
 
     Args:
@@ -95,10 +98,11 @@ def last_states(
         starts: first step in which each copy may differ from its series, (B, M) int64; None without copies.
         masks: factors on the inputs of all layers but the first, (B, T, units) each; or none.
         weights: of each layer w_ih, w_hh, b_ih, b_hh as PyTorch has them, of the dtype of ``rows``.
+        watched: layers whose states at all steps of the clean series are wanted, ascending.
 
     Returns:
-        (B (M + 1), units), in the order of ``rows``, with a gradient to the weights that can't be
-        differentiated again.
+        (B (M + 1), units), in the order of ``rows``, and of each watched layer (B, T, units); with a
+        gradient to the weights that can't be differentiated again.
     """
     announce(cells.backward, "the recurrent kernel")
     B, T = len(rows) if starts is None else len(starts), rows.shape[2]
@@ -107,8 +111,10 @@ def last_states(
     else:
         ends = np.full(B, T - 1) if last is None else last.numpy()
         plan = Plan.of(ends, None if starts is None else starts.T.numpy())
-    states: Tensor = _LastStates.apply(gru, plan, rows, masks, *weights)  # type: ignore[no-untyped-call]
-    return states
+        if watched:
+            plan.end[: plan.clean] = T  # padded steps too, as PyTorch's layers compute them
+    states, *sequences = _LastStates.apply(gru, plan, B, watched, rows, masks, *weights)  # type: ignore[no-untyped-call]
+    return states, sequences
 
 
 @lru_cache(maxsize=64)
@@ -251,12 +257,20 @@ class Layer:
 
 
 class _LastStates(torch.autograd.Function):
-    """Top states of rows at their last steps as a function of the weights."""
+    """Top states of rows at their last steps, and all of watched layers, as a function of the weights."""
 
     @staticmethod
     def forward(
-        ctx: Any, gru: bool, plan: Plan, rows: Tensor, masks: list[Tensor], *weights: Tensor
-    ) -> Tensor:
+        ctx: Any,
+        gru: bool,
+        plan: Plan,
+        series: int,
+        watched: Sequence[int],
+        rows: Tensor,
+        masks: list[Tensor],
+        *weights: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
         keep = any(ctx.needs_input_grad)
         T, blocks = rows.shape[2], len(plan.begin)
         x, first = np.empty((blocks, T, 1 + rows.shape[1], ROWS), rows.numpy().dtype), 0
@@ -274,20 +288,27 @@ class _LastStates(torch.autograd.Function):
                 x, first = _product(x[:, 1:], factor), 0
                 factors.append(factor)
         if keep:
-            ctx.layers, ctx.factors, ctx.plan = layers, factors, plan
+            ctx.layers, ctx.factors, ctx.plan, ctx.watched = layers, factors, plan, watched
         at = plan.rows
         read = layers[-1].hs[at // ROWS, plan.last[at] + 1, 1:, at % ROWS]
-        return torch.from_numpy(read)
+        return torch.from_numpy(read), *(_sequence(layers[i].hs[: plan.clean], series) for i in watched)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d: Tensor | None, *d_sequences: Tensor | None) -> tuple[Tensor | None, ...]:
         layers: list[Layer] = ctx.layers
-        d_read = np.zeros((len(ctx.plan.source), d.shape[1]), d.numpy().dtype)
-        d_read[ctx.plan.rows] = d.numpy()
+        plan: Plan = ctx.plan
+        d_read = np.zeros((len(plan.source), layers[-1].units), layers[-1].dtype)
+        if d is not None:
+            d_read[plan.rows] = d.numpy()
+        d_watched = dict(zip(ctx.watched, d_sequences, strict=True))
         d_above = np.zeros(0, d_read.dtype)
         found: list[Tensor] = []
         for i in range(len(layers) - 1, -1, -1):
+            if (d_sequence := d_watched.get(i)) is not None:
+                if not len(d_above):
+                    d_above = _read_at_last(plan, d_read, layers[i].hs)
+                _add_sequence(d_above.reshape(layers[i].hs.shape), d_sequence)
             weights, d_x = layers[i].backward(d_read, d_above, further=i > 0)
             found = weights + found
             if i and ctx.factors:
@@ -297,7 +318,27 @@ class _LastStates(torch.autograd.Function):
                 d_above = d_above.reshape(-1)
             else:
                 d_above = d_x
-        return (None, None, None, None, *found)
+        return (None,) * 6 + tuple(found)
+
+
+def _sequence(states: NDArray[Any], series: int) -> Tensor:
+    """States of the clean series, (blocks, T + 1, 1 + units, 16), as (B, T, units)."""
+    steps = states[:, 1:, 1:].transpose(0, 3, 1, 2)
+    return torch.from_numpy(steps.reshape(-1, *steps.shape[2:])[:series])
+
+
+def _read_at_last(plan: Plan, d_read: NDArray[Any], states: NDArray[Any]) -> NDArray[Any]:
+    """Gradient of a layer's states, flat, from that of what was read of its rows at their last steps."""
+    whole, row = np.zeros_like(states), np.arange(len(d_read))
+    whole[row // ROWS, plan.last + 1, 1:, row % ROWS] = d_read
+    return whole.reshape(-1)
+
+
+def _add_sequence(d_states: NDArray[Any], d_sequence: Tensor) -> None:
+    """Add the gradient of the clean series' states, (B, T, units), to that of all, as ``Layer.hs``."""
+    filled = functional.pad(d_sequence, (0, 0, 0, 0, 0, -len(d_sequence) % ROWS)).numpy()
+    blocks = filled.reshape(-1, ROWS, *filled.shape[1:])
+    d_states[: len(blocks), 1:, 1:] += blocks.transpose(0, 2, 3, 1)
 
 
 def _product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

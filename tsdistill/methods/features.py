@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from tsdistill.errors import TsdistillError, nearest
+from tsdistill.models.taps import Tap
 
 
 class _ReachedLayers(Exception):  # noqa: N818
@@ -54,12 +55,12 @@ def captured(model: nn.Module, layers: Collection[str], *, stop: bool = False) -
     caught: dict[str, Tensor] = {}
 
     def watch(layer: str, module: nn.Module) -> RemovableHandle:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
+        def read(module: nn.Module, output: Any) -> None:
             caught[layer] = _as_sequence(module, output)
             if stop and len(caught) == len(layers):
                 raise _ReachedLayers
 
-        return module.register_forward_hook(hook)
+        return Tap.at(module, read)
 
     handles = [watch(layer, model.get_submodule(layer)) for layer in sorted(layers)]
     try:

@@ -13,7 +13,7 @@ from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.methods.base import Layer, Need, as_rows
 from tsdistill.methods.features import captured, forward_to
-from tsdistill.saliency.joint import Statistics, joint_logits, stacked_logits
+from tsdistill.saliency.joint import Statistics, joint_logits
 from tsdistill.saliency.source import WindowSource
 from tsdistill.saliency.windows import Windows
 
@@ -119,9 +119,11 @@ class StudentSide:
         step, plan, model = self._step, self._step.plan, self.model
         with _twice_differentiable(step):
             if step.windowed:
-                passes = stacked_logits if plan.student_layers else joint_logits
+                tapped = bool(plan.student_layers)
                 with captured(model, plan.student_layers) as stacked:
-                    clean, perturbed = passes(model, step.x, step.windows, step.lengths, plan.statistics)
+                    clean, perturbed = joint_logits(
+                        model, step.x, step.windows, step.lengths, plan.statistics, tapped=tapped
+                    )
                 caught = {layer: rows[: len(step.y)] for layer, rows in stacked.items()}
                 return clean.float(), perturbed.float(), caught
             if not plan.logits:

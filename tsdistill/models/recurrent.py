@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tsdistill.kernels import choice
 from tsdistill.models.starts import Start, start_recurrent
+from tsdistill.models.taps import taps_of
 from tsdistill.saliency.windows import Windows
 
 State = Tensor | tuple[Tensor, ...]
@@ -16,7 +17,8 @@ State = Tensor | tuple[Tensor, ...]
 class Recurrent(nn.Module):
     """Recurrent layers with dropout between them and a linear classifier on the last true step.
 
-    The layers are modules of their own, so that the hidden sequence of each, (B, T, hidden), can be hooked.
+    The layers are modules of their own, so that the hidden sequence of each, (B, T, hidden), can be hooked;
+    where the compiled kernel computes them, taps see it with None for the layer's last state.
 
     Attributes:
         hint_layer: the middle layer, whose output is the pair of its hidden sequence and its last state.
@@ -73,7 +75,8 @@ class Recurrent(nn.Module):
         A copy equals its series up to its window, so it starts at the state that the clean series has there.
         Time is cut into chunks; a copy joins the batch in the chunk in which its window starts. The result is
         that of ``windows.apply`` and an ordinary forward pass, up to rounding, and a copy shares the dropout
-        mask of its series. Forward hooks do not fire: what they would see is neither clean nor whole.
+        mask of its series. Taps see the clean series where ``shows_clean`` says so; elsewhere no hook fires:
+        what it would see is neither clean nor whole.
 
         Args:
             x: series, (B, C, T).
@@ -103,17 +106,19 @@ class Recurrent(nn.Module):
         joined_at = torch.empty_like(order).scatter_(0, order, torch.arange(B * M, device=x.device))
         return logits[:B], logits[B:].index_select(0, joined_at).view(M, B, -1).transpose(0, 1)
 
-    def _is_fused(self, x: Tensor) -> bool:
-        """Whether the compiled kernel takes a pass.
+    def shows_clean(self, x: Tensor) -> bool:
+        """Whether taps see all steps of the clean series in ``forward_perturbed``."""
+        return not x.requires_grad and self._is_fused(x)
 
-        None of its sequences can be hooked.
-        """
+    def _is_fused(self, x: Tensor) -> bool:
+        """Whether the compiled kernel takes a pass."""
         plain = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) and x.numel() > 0
         if not plain or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
             return False
         if self.head.weight.dtype != x.dtype:
             return False
-        if any(layer._forward_hooks or layer._forward_pre_hooks for layer in self.layers):
+        taps = [taps_of(layer) for layer in self.layers]
+        if None in taps or (x.requires_grad and any(taps)):
             return False
         return choice.takes(self.head.in_features, x.dtype == torch.float32)
 
@@ -126,7 +131,14 @@ class Recurrent(nn.Module):
         weights: list[Tensor] = [weight for layer in self.layers for weight in layer.parameters()]
         if rows.requires_grad:
             return twice.last_states(isinstance(self, GRU), rows, last, masks, weights)
-        return recurrent.last_states(isinstance(self, GRU), rows, last, starts, masks, weights)
+        taps = {i: found for i, layer in enumerate(self.layers) if (found := taps_of(layer))}
+        states, sequences = recurrent.last_states(
+            isinstance(self, GRU), rows, last, starts, masks, weights, tuple(taps)
+        )
+        for (i, at_layer), sequence in zip(taps.items(), sequences, strict=True):
+            for tap in at_layer:
+                tap(self.layers[i], None, (sequence, None))
+        return states
 
     def _dropout_masks(self, series: int, rows: Tensor) -> list[Tensor]:
         """Draw the factors (B, T, hidden) on the inputs of all layers but the first; none where all are 1."""

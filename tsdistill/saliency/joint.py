@@ -28,6 +28,8 @@ def joint_logits(
     windows: Windows,
     lengths: Tensor | None = None,
     statistics: Statistics = "clean",
+    *,
+    tapped: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Logits of clean series and of their perturbed copies.
 
@@ -40,10 +42,14 @@ def joint_logits(
         statistics: in training mode, batch normalisation uses the statistics of the clean series alone
             (``clean``), of all series (``joint``), or of all series while only the clean ones move the
             running statistics (``joint_running_clean``).
+        tapped: taps at the model's layers are to see what belongs to the clean series; they may see more rows
+            after those.
 
     Returns:
         Clean logits (B, K) and perturbed logits (B, M, K).
     """
+    if tapped and not _shows_clean(model, x):
+        return stacked_logits(model, x, windows, lengths, statistics)
     shared: Callable[..., tuple[Tensor, Tensor]] | None = getattr(model, "forward_perturbed", None)
     if shared is not None:
         return shared(x, windows, lengths)
@@ -51,6 +57,11 @@ def joint_logits(
     if touched is not None:
         return touched
     return stacked_logits(model, x, windows, lengths, statistics)
+
+
+def _shows_clean(model: nn.Module, x: Tensor) -> bool:
+    shows: Callable[[Tensor], bool] | None = getattr(model, "shows_clean", None)
+    return shows is not None and shows(x)
 
 
 def stacked_logits(
