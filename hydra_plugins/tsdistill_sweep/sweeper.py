@@ -4,12 +4,29 @@ from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
 class Sweeper(BasicSweeper):
-    """Multiplies comma-separated values out, as Hydra's own does."""
+    """Multiplies comma-separated values out, as Hydra's own does, and keeps the command's share."""
+
+    def split_arguments(  # type: ignore[override]  # Hydra's is static, but called on the sweeper
+        self, overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """All jobs of this command, in one batch unless ``max_batch_size`` says otherwise.
+
+        Raises:
+            TsdistillError: the share is none.
+        """
+        from tsdistill.runs.share import share_of
+
+        assert self.config is not None
+        batches = super().split_arguments(overrides, None)
+        jobs = list(share_of([job for batch in batches for job in batch], self.config.get("share")))
+        size = max_batch_size or max(1, len(jobs))
+        return [jobs[at : at + size] for at in range(0, len(jobs), size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose one job for each choice of groups, and each override with one of them.

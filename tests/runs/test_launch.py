@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tsdistill import cli
 from tsdistill.runs.sweep import SWEEP_VARIABLE
+from tsdistill.store.locks import locked
 
 TINY = (
     *("dataset.download=false", "data_root=null", "hardware=cpu", "saliency.window=5"),
@@ -26,6 +28,7 @@ LIVELY = """
 import os, pathlib, signal, time
 from tsdistill.errors import TsdistillError
 from tsdistill.runs.sweep import as_job
+from tsdistill.store.locks import locked
 
 def run(config):
     as_job(lambda: live(config), debug=False, on_failure=lambda told: note(config, "recorded", told))
@@ -42,6 +45,9 @@ def live(config):
         os.kill(os.getpid(), signal.SIGKILL)
     if config.seed == 9:
         raise TsdistillError("nine is too many")
+    if config.seed == 7:
+        with locked(pathlib.Path(config.out) / "runs" / "A" / "7"):
+            note(config, "held")
     time.sleep(config.trial)
     note(config, "done", os.environ["OMP_NUM_THREADS"])
 """
@@ -51,7 +57,8 @@ def live(config):
 def lively(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A command whose runs sleep for ``trial`` seconds and fail with seed 9.
 
-    With ``split.seed=1`` they kill their process once with seed 2 and twice with seed 3.
+    Seed 7 needs the lock of an artefact. With ``split.seed=1`` they kill their process once with seed 2 and
+    twice with seed 3.
     """
     home = tmp_path / "modules"
     home.mkdir()
@@ -116,6 +123,50 @@ def test_fail_fast_in_one_process_and_late_by_default(sweep: Callable[..., int],
     assert notes(tmp_path / "out") == {0: None, 1: "nine is too many"}
     assert sweep("hardware.jobs=1", "seed=1,9,2") == 1
     assert notes(tmp_path / "out") == {0: None, 1: "nine is too many", 2: None}
+
+
+def test_a_run_that_another_process_makes_is_put_off_in_one_process_too(
+    sweep: Callable[..., int], tmp_path: Path
+) -> None:
+    out, others = tmp_path / "out", []
+
+    def make() -> None:
+        until = time.monotonic() + 60
+        with locked(out / "runs" / "A" / "7"):
+            holds.set()
+            while not (out / "done-2").exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            others.extend(path.name for path in out.glob("done-*"))
+
+    holds = threading.Event()
+    maker = threading.Thread(target=make)
+    maker.start()
+    assert holds.wait(60)
+    assert sweep("hardware.jobs=1", "seed=7,1,2") == 0
+    maker.join()
+    assert sorted(others) == ["done-1", "done-2"] and (out / "done-7").exists()
+
+
+def test_shares_make_up_the_sweep(
+    sweep: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for share, seeds in (("1/2", "1 3 5"), ("2/2", "2 4"), ("6/6", "")):
+        assert sweep("hardware.jobs=1", "seed=1,2,3,4,5", f"share={share}") == 0
+        done = sorted(path.name for path in (tmp_path / "out").glob("done-*"))
+        assert done == [f"done-{seed}" for seed in seeds.split()]
+        assert f"{len(done)} runs, 0 failed" in capsys.readouterr().out
+        for name in done:
+            (tmp_path / "out" / name).unlink()
+
+
+@pytest.mark.parametrize("share", ["0/3", "4/3", "half", "1/0", "1/3/5"])
+def test_a_share_that_is_none_is_refused(
+    share: str, sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("seed=1,2", f"share={share}") == 2
+    assert capsys.readouterr().err == (
+        f"tsdistill: share={share} should be a share of how many, such as 1/20, ..., 20/20\n"
+    )
 
 
 def test_records_are_the_bits_of_a_serial_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tsdistill.config.canonical import canonical
 from tsdistill.errors import TsdistillError, nearest
 
 UNRECORDED = (
-    *("out", "debug", "data_root", "retrain", "why", "fail", "retry"),
+    *("out", "debug", "data_root", "retrain", "why", "fail", "retry", "share"),
     *("hardware", "seed", "trial", "hydra"),
     *("study", "trials", "sampler"),
 )

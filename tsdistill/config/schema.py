@@ -268,8 +268,8 @@ class Fail(Enum):
 class TeacherTaskConf(BaseConf):
     """``tsdistill train-teacher``.
 
-    In a sweep, ``fail`` says whether the first failed run ends it, and ``retry`` how often a run is begun
-    again whose process died without an error of its own.
+    In a sweep, ``fail`` says whether the first failed run ends it, ``retry`` how often a run is begun again
+    whose process died without an error of its own, and ``share`` which runs are this command's.
     """
 
     dataset: Any = MISSING
@@ -283,6 +283,8 @@ class TeacherTaskConf(BaseConf):
     fail: Fail = Fail.late
     # how often a run of a sweep is begun again whose process died without an error of its own [tries]
     retry: int = 0
+    # which of how many equal shares of a sweep this command runs: 1/20 to 20/20; null: all of it
+    share: str | None = None
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from inspect import unwrap
 from multiprocessing.connection import wait
@@ -23,6 +23,7 @@ from tsdistill.runs.jobs import side_by_side, variables
 from tsdistill.runs.order import Job, Order
 from tsdistill.runs.sweep import note_of, place_in_sweep
 from tsdistill.runs.worker import Done, PutOff, Ready, Runner, Task, Worker
+from tsdistill.store.locks import BusyError, impatient
 
 TICK = 1.0
 """Seconds after which a silent sweep is looked at."""
@@ -92,14 +93,22 @@ class _Sweep:
 
 
 def _in_this_process(sweep: _Sweep, runner: Runner, jobs: Sequence[Job]) -> None:
-    for job in jobs:
+    order, group = Order(jobs), None
+    while (job := order.take(group, ())) is not None:
+        group = job.group
         sweep.begin(job)
 
         def listener(told: Said | Shown, number: int = job.number) -> None:
             sweep.display.hear(number, told)
 
-        with told_to(listener):
-            runner.run(job)
+        try:
+            with told_to(listener), nullcontext() if job.patient else impatient():
+                runner.run(job)
+        except BusyError as busy:
+            sweep.display.put_off(job.number)
+            order.put_off(job, whole=busy.kind != "runs")
+            continue
+        order.release(group)
         if not sweep.ended(job):
             return
 

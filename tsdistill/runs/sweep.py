@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from tsdistill.config.schema import Fail
 from tsdistill.console import prefixed, say
 from tsdistill.errors import TsdistillError, one_line
+from tsdistill.runs.share import share_of
 from tsdistill.runs.signals import heeded_by_worker
 from tsdistill.store.artefact import write_atomically
 from tsdistill.store.locks import BusyError
@@ -52,13 +53,13 @@ def place_in_sweep(job: int | None = None) -> str:
 
 
 def count_jobs(config: DictConfig) -> int:
-    """Number of jobs that the overrides of a sweep multiply out to."""
+    """Number of jobs that the overrides of a sweep multiply out to, or of this command's share of them."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which knows what a glob matches
     overrides = {o.key_or_group: o for o in parser.parse_overrides(params)}
     overrides |= {o.key_or_group: o for o in parser.parse_overrides(list(config.hydra.overrides.task))}
     sizes = [len(list(o.sweep_string_iterator())) for o in overrides.values() if o.is_sweep_override()]
-    return math.prod(sizes)
+    return len(share_of(range(math.prod(sizes)), config.get("share")))
 
 
 def note_of(folder: Path, number: int) -> Path:
@@ -140,7 +141,8 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Count the jobs, so that each can say how far the sweep is."""
-        os.environ[JOBS_VARIABLE] = str(count_jobs(config))
+        with suppress(TsdistillError):  # no such share, as the sweeper will say
+            os.environ[JOBS_VARIABLE] = str(count_jobs(config))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the jobs' notes; Hydra calls this in the process of the command."""
