@@ -1,0 +1,45 @@
+"""The script of a Slurm array, with stand-ins for the command and for Slurm."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "slurm" / "sweep.sbatch"
+
+
+@pytest.fixture
+def start(tmp_path: Path):
+    def make(tsdistill: str) -> subprocess.Popen[str]:
+        for name, text in (("tsdistill", tsdistill), ("scontrol", 'echo "scontrol $*"')):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+        slurm = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "20", "SLURM_ARRAY_JOB_ID": "77"}
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        words = ["sh", str(SCRIPT), "-m", "out=a b"]
+        where = {**os.environ, **slurm, "PATH": path}
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=where, cwd=tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_a_task_runs_its_share_and_ends_with_its_status(start, status):
+    process = start(f'printf "%s|" "$@"; exit {status}')
+    said, _ = process.communicate(timeout=60)
+    assert said == "distill|-m|out=a b|share=3/20|" and process.returncode == status
+
+
+def test_a_preempted_task_waits_for_the_checkpoints_and_is_queued_again(start, tmp_path):
+    process = start("trap 'sleep 0.3; touch saved; exit 143' TERM; touch began; while :; do sleep 0.05; done")
+    until = time.monotonic() + 60
+    while not (tmp_path / "began").exists():
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert (tmp_path / "saved").exists()
+    assert said == "scontrol requeue 77_3\n" and process.returncode == 0
