@@ -84,6 +84,8 @@ def _enumerated(differences):
         [0.1, 0.1, 0.1, -0.1, 0.2, 0.2],
         [1, 1, 1, 1, 1, 1],
         [2, -2],
+        [1, -1, 2, 2, -2, 3, 3, 3, -3, -4, 4],
+        [-5, -5, -5, 1, 1, -1, 2, -2, -2, 2, -3, -3, 3],
     ],
 )
 def test_wilcoxon_is_exact_for_few_sets_ties_or_not(differences):
