@@ -48,7 +48,12 @@ def archive_root() -> Path:
     return root
 
 
-@pytest.fixture(autouse=True)
-def sweeps_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the jobs of a sweep in this process, where a test's patches reach them, unless it says how many."""
-    monkeypatch.setenv("TSDISTILL_JOBS", "1")
+@pytest.fixture(autouse=True, scope="session")
+def sweeps_in_this_process() -> Iterator[None]:
+    """Run the jobs of a sweep in this process, where a test's patches reach them, unless it says how many.
+
+    Fixtures of a module or the session come under it too: each process of a sweep pays seconds for imports.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSDISTILL_JOBS", "1")
+        yield
