@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import copy
 import gc
 import logging
 import os
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.plugins.config_source import ConfigResult
+
+from tsdistill.config.resolve import conf_folder
 
 torch.set_num_threads(1)
 
@@ -56,4 +61,23 @@ def sweeps_in_this_process() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TSDISTILL_JOBS", "1")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def package_configs_are_parsed_once() -> Iterator[None]:
+    """Keep what each file of ``conf/`` holds, which Hydra would parse twice for each command."""
+    read, own = FileConfigSource.load_config, str(conf_folder().resolve())
+    kept: dict[tuple[str, str], ConfigResult] = {}
+
+    def load_config(self: FileConfigSource, config_path: str) -> ConfigResult:
+        if os.path.realpath(self.path) != own:
+            return read(self, config_path)
+        key = (self.provider, config_path)
+        if key not in kept:
+            kept[key] = read(self, config_path)
+        return copy.deepcopy(kept[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileConfigSource, "load_config", load_config)
         yield
