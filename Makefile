@@ -27,7 +27,7 @@ demo: $(READY)  ## five methods on two bundled sets, and the table
 test: lint types tests  ## lint, types and tests
 
 test-all: $(READY)  ## the tests, and the kernel's bits under two instruction sets
-	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-kills: $(READY)  ## a sweep whose processes are killed 100 times at random moments
 	$(BIN)/python scripts/kill_sweeps.py
@@ -43,7 +43,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 tests: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-page: $(READY)  ## the report's page in headless Chromium, if there is one
 	$(BIN)/python -m pytest -rs tests/report/test_html.py

@@ -295,7 +295,11 @@ def test_a_reload_counts(project, watched):
     assert changed(before, project.behind(anew=False)) == {"PKG"}
 
 
-def test_the_watch_is_set_once_and_directly_before_the_path_finder(watched):
+def test_the_watch_is_set_once_and_directly_before_the_path_finder(monkeypatch):
+    # Without a watch of before, behind which libraries may have put finders of their own.
+    others = [finder for finder in sys.meta_path if not isinstance(finder, code._Watch)]
+    monkeypatch.setattr(sys, "meta_path", others)
+    watch_imports()
     watch_imports()
     kinds = [type(finder) for finder in sys.meta_path]
     assert kinds.count(code._Watch) == 1

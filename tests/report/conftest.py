@@ -92,17 +92,17 @@ def store(out: Path, records: list[Record], environment: Record | None = None) -
     return out
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Callable[..., Record]:
     return make_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def failure() -> Callable[..., Record]:
     return make_failure
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stored_in() -> Callable[[Path, list[Record]], Path]:
     return store
 
@@ -110,3 +110,9 @@ def stored_in() -> Callable[[Path, list[Record]], Path]:
 @pytest.fixture
 def stored(tmp_path: Path) -> Callable[[list[Record]], Path]:
     return lambda records: store(tmp_path, records)
+
+
+@pytest.fixture
+def only_svg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save figures in one format: the fonts of PDFs, which test_figures.py sees to, take most of the time."""
+    monkeypatch.setattr("tsdistill.report.figures.style.FORMATS", ("svg",))

@@ -26,8 +26,9 @@ class _Elements(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-@pytest.fixture
-def page(record, failure, stored):
+@pytest.fixture(scope="module")
+def page(record, failure, stored_in, tmp_path_factory):
+    """A report's page, which no test changes."""
     records = [
         record(HOSTILE, method, seed, ap=0.5 + len(method) / 20)
         for method in ("kd", "tsd")
@@ -37,7 +38,10 @@ def page(record, failure, stored):
         record("CBF", method, seed, ap=0.9 - len(method) / 20) for method in ("kd", "tsd") for seed in (1, 2)
     ]
     records += [failure("CBF", "<b>none</b>", 1, error="</table><script>alert(2)</script>")]
-    return write_report(stored(records)).folder / "report.html"
+    out = stored_in(tmp_path_factory.mktemp("page"), records)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tsdistill.report.figures.style.FORMATS", ("svg",))  # which the page holds
+        return write_report(out).folder / "report.html"
 
 
 def test_hostile_names_stay_text_and_nothing_is_fetched(page):

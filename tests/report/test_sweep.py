@@ -84,6 +84,7 @@ def test_a_setting_varied_besides_gives_series_of_their_own(record, stored):
     assert list(sweep.varied["tsd [saliency.window=5]"]) == [(1.0,), (10.0,)]
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_files_hold_the_points_and_mistakes_are_told(one, stored, record):
     result = write_report(one, Options(vary=("saliency.window",), metrics=("accuracy",)))
     points = pd.read_csv(result.folder / "sweep.csv")

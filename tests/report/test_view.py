@@ -34,6 +34,7 @@ def two_sets(record, stored):
     )
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_a_metric_drives_the_first_table_ranks_tests_and_figures(two_sets):
     result = write_report(two_sets, Options(metrics=("kl",)))
     titles = _titles((result.folder / "report.md").read_text())

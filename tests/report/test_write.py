@@ -90,6 +90,7 @@ def test_selection_on_test_is_labelled_in_every_table_and_kept_apart(record, sto
     assert not (out / "report").exists()
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_records_without_the_metric_that_leads_give_a_report_all_the_same(record, stored):
     records = [record("CBF", method, seed) for method in ("kd", "tsd") for seed in (1, 2)]
     for each in records:
@@ -117,6 +118,7 @@ def test_markdown_and_latex_mark_the_best_and_escape_names(sweep):
     assert r"\underline{0.520}" in latex
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_the_reseeded_teacher_is_a_yardstick_and_no_competitor(record, stored):
     again = {"settings": {"teachers": ["a", "b"]}, "count": 2, "average_precision": 0.97, "agreement": 0.93}
     runs = [
@@ -341,6 +343,7 @@ def test_importing_the_room_is_light():
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_a_full_disk_leaves_the_earlier_report_whole(sweep, monkeypatch):
     out = sweep()
     folder = write_report(out).folder
@@ -386,6 +389,7 @@ def test_no_mean_mixes_runs_of_old_and_new_code_or_data(stored, record, change):
     assert "Finished runs left out: 3." in (folder / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_tables_alone_keep_earlier_figures_and_say_so(sweep):
     out = sweep()
     folder = write_report(out).folder

@@ -60,6 +60,19 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture
+def only_svg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save pictures in one format, where it is the maps that are looked at."""
+    monkeypatch.setattr("tsdistill.report.figures.style.FORMATS", ("svg",))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, where other tests draw such pictures."""
+    for name in ("draw_strips", "save"):
+        monkeypatch.setattr(f"tsdistill.runs.explain.{name}", lambda *_, **__: None)
+
+
 def scene_of(out: Path, dataset: str) -> Scene:
     result = stored_runs(out, OnlyConf(dataset=[dataset]))[0]
     return restore_scene(
@@ -86,6 +99,7 @@ def test_pictures_and_arrays_of_a_univariate_set(out: Path, capsys: pytest.Captu
     assert float(line.split("Spearman ")[1].split()[0]) == pytest.approx(np.mean(told), abs=6e-4)
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_by_channel_where_there_are_several(out: Path) -> None:
     assert run("explain", [*QUICK, f"out={out}", "dataset=Many"]) == 0
     with np.load(out / "explain" / "Many" / "fcn_8" / "lstm_8" / "maps.npz") as arrays:
@@ -93,6 +107,7 @@ def test_by_channel_where_there_are_several(out: Path) -> None:
         assert arrays["shown_maps"].shape == (2, shown, 3, 24) and arrays["maps"].shape == (2, 8, 24)
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_the_same_command_draws_the_same(out: Path) -> None:
     folder = out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8"
     files = []
@@ -102,6 +117,7 @@ def test_the_same_command_draws_the_same(out: Path) -> None:
     assert files[0] == files[1]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_students_of_one_seed_are_shown_and_any_can_be_asked_for(out: Path) -> None:
     found = []
     for words in ([], ["seed=6"], ["method=tsd"]):
@@ -115,6 +131,7 @@ def test_students_of_one_seed_are_shown_and_any_can_be_asked_for(out: Path) -> N
     assert np.array_equal(found[0][1][2], found[2][1][1])
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_the_series_that_one_names_are_shown_and_seeds_are_averaged(out: Path) -> None:
     words = [f"out={out}", "dataset=Planted_shapelet", "method=tsd", "series=16,3", "style=column"]
     found = {}
@@ -261,6 +278,7 @@ def line(values: Any, mark: str = ",") -> str:
     return mark.join(f"{value:g}" for value in values) + "\n"
 
 
+@pytest.mark.usefixtures("only_svg")
 def test_own_series_are_explained(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     test = scene_of(out, "Planted_shapelet").test
     path = tmp_path / "mine.csv"
@@ -339,6 +357,7 @@ def columns(count: int, models: int, channels: int = 1, T: int = 30) -> list[Col
     ]
 
 
+@pytest.mark.usefixtures("only_svg")
 @pytest.mark.parametrize(
     ("count", "models", "channels"), [(1, 2, 1), (2, 3, 1), (3, 9, 1), (7, 4, 1), (4, 3, 24)]
 )

@@ -40,7 +40,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder.parent)
         patch.setattr("sys.argv", [])
-        patch.setenv("TSDISTILL_JOBS", "1")
         assert cli.run("distill", ("-m", *TINY, "method=none,tsd", "seed=1", f"out={folder}")) == 0
     return folder
 

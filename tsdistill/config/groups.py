@@ -21,8 +21,8 @@ PROVIDER = "tsdistill model"
 def register_models(folders: Iterable[Path]) -> None:
     """Let every ``model/NAME.yaml`` be chosen as ``teacher=NAME`` and ``student=NAME``.
 
-    What an earlier call stored is dropped first. A name that has a file of its own in the group is left to
-    it: Hydra would otherwise take what is stored for that file's schema.
+    What an earlier call stored and this one would not is dropped. A name that has a file of its own in the
+    group is left to it: Hydra would otherwise take what is stored for that file's schema.
 
     Args:
         folders: folders of configs besides the package's own.
@@ -31,14 +31,16 @@ def register_models(folders: Iterable[Path]) -> None:
     store = ConfigStore.instance()
     for role in ROLES:
         group = store.repo.setdefault(role, {})
-        for file, node in list(group.items()):
-            if getattr(node, "provider", None) == PROVIDER:
-                del group[file]
-        taken = {path.name for folder in searched for path in (folder / role).glob("*.yaml")} | set(group)
-        for name in {path.stem for folder in searched for path in (folder / "model").glob("*.yaml")}:
-            if f"{name}.yaml" not in taken:
-                node = {"defaults": [{"/model@model": name}, "_self_"], "name": name}
-                store.store(name=name, group=role, node=node, provider=PROVIDER)
+        ours = {file for file, node in group.items() if getattr(node, "provider", None) == PROVIDER}
+        taken = {path.name for folder in searched for path in (folder / role).glob("*.yaml")}
+        models = {path.name for folder in searched for path in (folder / "model").glob("*.yaml")}
+        wanted = models - taken - (set(group) - ours)
+        for file in ours - wanted:
+            del group[file]
+        for file in wanted - ours:
+            name = file.removesuffix(".yaml")
+            node = {"defaults": [{"/model@model": name}, "_self_"], "name": name}
+            store.store(name=name, group=role, node=node, provider=PROVIDER)
 
 
 PLUS = "+tsd"
@@ -53,7 +55,8 @@ def register_additions(folders: Iterable[Path]) -> None:
     """
     store = ConfigStore.instance()
     names = {path.stem for folder in (conf_folder(), *folders) for path in (folder / "method").glob("*.yaml")}
-    for name in names:
+    stored = store.repo.get("method", {})
+    for name in (name for name in names if f"{name}{PLUS}.yaml" not in stored):
         node = {"defaults": [name, "_self_"], **_addition(name)}
         store.store(name=f"{name}{PLUS}", group="method", node=node, provider=PROVIDER)
 

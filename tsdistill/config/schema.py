@@ -655,7 +655,8 @@ def register(folders: Iterable[Path] = ()) -> None:
     store = ConfigStore.instance()
     store.__deepcopy__ = _the_one_store  # type: ignore[attr-defined]
     for command, schema in COMMANDS.items():
-        store.store(name=f"{command}_schema", node=schema)
+        if f"{command}_schema.yaml" not in store.repo:  # to store all takes a tenth of a second
+            store.store(name=f"{command}_schema", node=schema)
     folders = list(folders)
     register_models(folders)
     register_additions(folders)
