@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tsdistill.config.resolve import conf_folder
+from tsdistill.evaluation.performance import performance
 from tsdistill.report.aggregate import with_latency
 from tsdistill.report.assemble import assemble
 from tsdistill.report.figures.answers import confusion, confusion_counts, reliability
@@ -168,13 +169,23 @@ def test_reliability_shows_the_teacher_and_the_gap_by_hand(report):
     palette = looks(["none", "tsd"])
     with style():
         figure = reliability(report.selection.runs, palette, "title")
-    shown = [text.get_text() for text in _texts(figure)]
     # the teacher is always right, so its gap is the mean of one minus its confidence
     y = np.random.default_rng(1).integers(0, 2, 50)
     gap = np.mean(1 - np.where(y == 1, 1 / (1 + np.exp(-18.0)), 0.5))
-    assert len(figure.axes) == 3
-    assert "teacher" in shown
-    assert f"ECE {gap:.3f}" in shown
+    assert [axes.get_title() for axes in figure.axes] == ["teacher", "none", "tsd"]
+    assert figure.axes[0].texts[0].get_text() == f"ECE {gap:.3f}"
+
+
+def test_the_calibration_error_of_a_figure_is_that_of_the_tables(report):
+    with style():
+        figure = reliability(report.selection.runs, looks(["none", "tsd"]), "title")
+    logits = [
+        np.stack([-y, y], axis=1) for y in (np.random.default_rng(s).integers(0, 2, 50) for s in (1, 2))
+    ]
+    stored = np.mean([performance(each, each[:, 1])["ece"] for each in logits])
+    assert figure.axes[2].texts[0].get_text() == f"ECE {stored:.3f}"
+    # bins are open below: a confidence of one half, as class 0 has here, lies in the eighth of fifteen
+    assert figure.axes[2].patches[7].get_height() == np.mean([each[:, 1] == 0 for each in logits])
 
 
 def test_noise_is_drawn_by_ratio_and_left_out_where_it_was_not_measured(report):
@@ -229,7 +240,7 @@ def test_every_figure_carries_the_selection_and_lies_in_three_formats(report, tm
     assert {figure.title.split(",")[0] for figure in drawn} == {
         "Agreement with the teacher under noise",
         "Loss by part in training and on validation",
-        "Reliability (grey: share of the test series)",
+        "Reliability",
         "Quality against size",
     }
     assert all("one setting per method" in figure.title for figure in drawn)
