@@ -92,17 +92,17 @@ def store(out: Path, records: list[Record], environment: Record | None = None) -
     return out
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Callable[..., Record]:
     return make_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def failure() -> Callable[..., Record]:
     return make_failure
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stored_in() -> Callable[[Path, list[Record]], Path]:
     return store
 
