@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -15,6 +16,7 @@ from tsdistill.config.resolve import conf_folder
 from tsdistill.evaluation.performance import performance
 from tsdistill.report.aggregate import with_latency
 from tsdistill.report.assemble import assemble
+from tsdistill.report.figures import comparison
 from tsdistill.report.figures.answers import confusion, confusion_counts, reliability
 from tsdistill.report.figures.comparison import comparison_matrix, critical_difference, one_against_another
 from tsdistill.report.figures.draw import draw_all, not_drawn
@@ -68,7 +70,16 @@ def test_the_matrix_holds_each_difference_with_both_signs(compared):
         shown = " ".join(text.get_text() for text in _texts(comparison_matrix(statistics, palette, "title")))
     difference = float((scores["tsd"] - scores["none"]).mean())
     assert f"{difference:+.3f}\n12 / 0 / 0\np < 0.001" in shown
-    assert f"{-difference:+.3f}\n0 / 0 / 12\np < 0.001" in shown
+    assert f"\N{MINUS SIGN}{difference:.3f}\n0 / 0 / 12\np < 0.001" in shown
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign():
+    assert [comparison._signed(value) for value in (0.25, -0.25, -0.0004, 0.0)] == [
+        "+0.250",
+        "\N{MINUS SIGN}0.250",
+        "0.000",
+        "0.000",
+    ]
 
 
 def test_the_scatter_has_a_dot_for_each_data_set(compared):
@@ -104,6 +115,10 @@ def test_no_two_methods_look_alike():
     assert len({(look.colour, look.marker, look.line) for look in palette.values()}) == len(palette)
 
 
+CURVES = {"train/loss": 3, "train/ce": 1, "train/tsd": 20, "ce": 0.5, "loss": 0.05}
+"""As of a student of TSD: on validation the cross-entropy alone is measured, times its weight."""
+
+
 def _stored_run(out, record, method, seed):
     rng = np.random.default_rng(seed)
     run = record("CBF", method, seed, **{f"agreement_snr{ratio}": 0.5 + ratio / 100 for ratio in (0, 10, 20)})
@@ -112,9 +127,7 @@ def _stored_run(out, record, method, seed):
     (folder / "result.json").write_text(json.dumps(run))
     (folder / "timing.json").write_text("{}")
     lines = [
-        f"train,{epoch},{name},{1 / epoch}"
-        for epoch in range(1, 6)
-        for name in ("train/loss", "train/ce", "ce")
+        f"train,{epoch},{name},{value / epoch}" for epoch in range(1, 6) for name, value in CURVES.items()
     ]
     (folder / "curve.csv").write_text("\n".join(["stage,epoch,name,value", *lines]) + "\n")
     y = rng.integers(0, 2, 50)
@@ -138,16 +151,25 @@ def test_curves_have_a_panel_a_method_and_a_line_a_seed_and_part_validation_dash
     assert len(figure.axes) == 2
     lines = figure.axes[1].get_lines()
     named = [line.get_label() for line in lines if not line.get_label().startswith("_")]
-    assert sorted(named) == ["ce", "loss"]
-    assert len(lines) == 6  # two seeds, each with two parts in training and one on validation
-    assert sum(line.get_linestyle() == "--" for line in lines) == 2
-    assert all(list(line.get_ydata()) == [1 / epoch for epoch in range(1, 6)] for line in lines)
+    assert sorted(named) == ["ce", "loss", "tsd"]
+    assert len(lines) == 8  # two seeds, each with three parts in training and one on validation
+    dashed = [line for line in lines if line.get_linestyle() == "--"]
+    assert [list(line.get_ydata()) for line in dashed] == [[0.5 / epoch for epoch in range(1, 6)]] * 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "loss",
         "ce",
+        "tsd",
         "training",
         "validation",
     ]
+
+
+def test_a_sum_of_one_part_is_not_drawn_over_it(record, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "CURVES", {"train/loss": 1, "train/ce": 1, "loss": 2, "ce": 2})
+    _stored_run(tmp_path, record, "none", 1)
+    with style():
+        figure = learning_curves(assemble([tmp_path], Options()).selection.runs, looks(["none"]), "title")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ce", "training", "validation"]
 
 
 def test_confusion_counts_true_classes_down_and_answers_across():
