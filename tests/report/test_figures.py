@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import warnings
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -247,6 +248,20 @@ def test_size_is_on_a_log_axis_at_the_true_numbers_of_parameters(record, stored)
     assert lines.count([370.0, 1250.0]) == 2
     named = {text.get_text().replace("\n", ""): text.xy[0] for text in axes.texts}
     assert named == {"lstm_8": 370.0, "lstm_16": 1250.0}
+
+
+def test_a_single_cost_has_an_axis_around_it(record, stored):
+    out = stored([record("A", method, kl=0.1) for method in ("none", "tsd")])
+    report = assemble([out], Options(metrics=("kl",)))
+    palette = looks(["none", "tsd"])
+    with style(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = against_cost(
+            report.rows, report.means, "cost.parameters", "parameters", palette, report.view, ""
+        )
+        figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    assert 0 < low < 370 < high < 1000
 
 
 def test_no_line_joins_students_on_different_data_sets(record, stored):

@@ -126,10 +126,8 @@ def panel_grid(
     """
     around = 0.7  # title and legend
     if square:
-        height, around = (
-            sheet().width / sheet().abreast / sheet().scale + 0.1,
-            0.35 if sheet().titles else 0.0,
-        )
+        height = sheet().width / sheet().abreast / sheet().scale + 0.1
+        around = 0.35 if sheet().titles else 0.0
     columns = min(sheet().abreast, panels)
     lines = -(-panels // columns)
     width = max(sheet().width * columns / sheet().abreast, min(3.4 * sheet().scale, sheet().width))
