@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+import warnings
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from tsdistill.config.resolve import conf_folder
+from tsdistill.evaluation.performance import performance
 from tsdistill.report.aggregate import with_latency
 from tsdistill.report.assemble import assemble
+from tsdistill.report.figures import comparison
 from tsdistill.report.figures.answers import confusion, confusion_counts, reliability
 from tsdistill.report.figures.comparison import comparison_matrix, critical_difference, one_against_another
 from tsdistill.report.figures.draw import draw_all, not_drawn
@@ -67,7 +71,16 @@ def test_the_matrix_holds_each_difference_with_both_signs(compared):
         shown = " ".join(text.get_text() for text in _texts(comparison_matrix(statistics, palette, "title")))
     difference = float((scores["tsd"] - scores["none"]).mean())
     assert f"{difference:+.3f}\n12 / 0 / 0\np < 0.001" in shown
-    assert f"{-difference:+.3f}\n0 / 0 / 12\np < 0.001" in shown
+    assert f"\N{MINUS SIGN}{difference:.3f}\n0 / 0 / 12\np < 0.001" in shown
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign():
+    assert [comparison._signed(value) for value in (0.25, -0.25, -0.0004, 0.0)] == [
+        "+0.250",
+        "\N{MINUS SIGN}0.250",
+        "0.000",
+        "0.000",
+    ]
 
 
 def test_the_scatter_has_a_dot_for_each_data_set(compared):
@@ -103,6 +116,10 @@ def test_no_two_methods_look_alike():
     assert len({(look.colour, look.marker, look.line) for look in palette.values()}) == len(palette)
 
 
+CURVES = {"train/loss": 3, "train/ce": 1, "train/tsd": 20, "ce": 0.5, "loss": 0.05}
+"""As of a student of TSD: on validation the cross-entropy alone is measured, times its weight."""
+
+
 def _stored_run(out, record, method, seed):
     rng = np.random.default_rng(seed)
     run = record("CBF", method, seed, **{f"agreement_snr{ratio}": 0.5 + ratio / 100 for ratio in (0, 10, 20)})
@@ -111,9 +128,7 @@ def _stored_run(out, record, method, seed):
     (folder / "result.json").write_text(json.dumps(run))
     (folder / "timing.json").write_text("{}")
     lines = [
-        f"train,{epoch},{name},{1 / epoch}"
-        for epoch in range(1, 6)
-        for name in ("train/loss", "train/ce", "ce")
+        f"train,{epoch},{name},{value / epoch}" for epoch in range(1, 6) for name, value in CURVES.items()
     ]
     (folder / "curve.csv").write_text("\n".join(["stage,epoch,name,value", *lines]) + "\n")
     y = rng.integers(0, 2, 50)
@@ -137,16 +152,25 @@ def test_curves_have_a_panel_a_method_and_a_line_a_seed_and_part_validation_dash
     assert len(figure.axes) == 2
     lines = figure.axes[1].get_lines()
     named = [line.get_label() for line in lines if not line.get_label().startswith("_")]
-    assert sorted(named) == ["ce", "loss"]
-    assert len(lines) == 6  # two seeds, each with two parts in training and one on validation
-    assert sum(line.get_linestyle() == "--" for line in lines) == 2
-    assert all(list(line.get_ydata()) == [1 / epoch for epoch in range(1, 6)] for line in lines)
+    assert sorted(named) == ["ce", "loss", "tsd"]
+    assert len(lines) == 8  # two seeds, each with three parts in training and one on validation
+    dashed = [line for line in lines if line.get_linestyle() == "--"]
+    assert [list(line.get_ydata()) for line in dashed] == [[0.5 / epoch for epoch in range(1, 6)]] * 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "loss",
         "ce",
+        "tsd",
         "training",
         "validation",
     ]
+
+
+def test_a_sum_of_one_part_is_not_drawn_over_it(record, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "CURVES", {"train/loss": 1, "train/ce": 1, "loss": 2, "ce": 2})
+    _stored_run(tmp_path, record, "none", 1)
+    with style():
+        figure = learning_curves(assemble([tmp_path], Options()).selection.runs, looks(["none"]), "title")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ce", "training", "validation"]
 
 
 def test_confusion_counts_true_classes_down_and_answers_across():
@@ -168,13 +192,23 @@ def test_reliability_shows_the_teacher_and_the_gap_by_hand(report):
     palette = looks(["none", "tsd"])
     with style():
         figure = reliability(report.selection.runs, palette, "title")
-    shown = [text.get_text() for text in _texts(figure)]
     # the teacher is always right, so its gap is the mean of one minus its confidence
     y = np.random.default_rng(1).integers(0, 2, 50)
     gap = np.mean(1 - np.where(y == 1, 1 / (1 + np.exp(-18.0)), 0.5))
-    assert len(figure.axes) == 3
-    assert "teacher" in shown
-    assert f"ECE {gap:.3f}" in shown
+    assert [axes.get_title() for axes in figure.axes] == ["teacher", "none", "tsd"]
+    assert figure.axes[0].texts[0].get_text() == f"ECE {gap:.3f}"
+
+
+def test_the_calibration_error_of_a_figure_is_that_of_the_tables(report):
+    with style():
+        figure = reliability(report.selection.runs, looks(["none", "tsd"]), "title")
+    logits = [
+        np.stack([-y, y], axis=1) for y in (np.random.default_rng(s).integers(0, 2, 50) for s in (1, 2))
+    ]
+    stored = np.mean([performance(each, each[:, 1])["ece"] for each in logits])
+    assert figure.axes[2].texts[0].get_text() == f"ECE {stored:.3f}"
+    # bins are open below: a confidence of one half, as class 0 has here, lies in the eighth of fifteen
+    assert figure.axes[2].patches[7].get_height() == np.mean([each[:, 1] == 0 for each in logits])
 
 
 def test_noise_is_drawn_by_ratio_and_left_out_where_it_was_not_measured(report):
@@ -216,6 +250,20 @@ def test_size_is_on_a_log_axis_at_the_true_numbers_of_parameters(record, stored)
     assert named == {"lstm_8": 370.0, "lstm_16": 1250.0}
 
 
+def test_a_single_cost_has_an_axis_around_it(record, stored):
+    out = stored([record("A", method, kl=0.1) for method in ("none", "tsd")])
+    report = assemble([out], Options(metrics=("kl",)))
+    palette = looks(["none", "tsd"])
+    with style(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = against_cost(
+            report.rows, report.means, "cost.parameters", "parameters", palette, report.view, ""
+        )
+        figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    assert 0 < low < 370 < high < 1000
+
+
 def test_no_line_joins_students_on_different_data_sets(record, stored):
     axes, lines = _sized(record, stored, [("lstm_8", "A", 370), ("lstm_16", "B", 1250)])
     assert lines.count([370.0]) == lines.count([1250.0]) == 2
@@ -229,7 +277,7 @@ def test_every_figure_carries_the_selection_and_lies_in_three_formats(report, tm
     assert {figure.title.split(",")[0] for figure in drawn} == {
         "Agreement with the teacher under noise",
         "Loss by part in training and on validation",
-        "Reliability (grey: share of the test series)",
+        "Reliability",
         "Quality against size",
     }
     assert all("one setting per method" in figure.title for figure in drawn)

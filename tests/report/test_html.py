@@ -130,6 +130,7 @@ class _Browser:
         return answer["result"]
 
     def open(self, address):
+        self._session, self.events = None, []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Runtime", "Log", "Page", "Network"):
@@ -144,12 +145,12 @@ class _Browser:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
 
-@pytest.fixture
-def browser(tmp_path):
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("no Chromium on the PATH: the page is not tried in a browser")
-    browser = _Browser(program, tmp_path / "profile")
+    browser = _Browser(program, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.process.terminate()
     browser.process.wait()
@@ -183,3 +184,53 @@ def test_in_a_browser_it_sorts_filters_and_stays_silent(page, browser):
         if event["method"] == "Network.requestWillBeSent"
     }
     assert asked <= {"file", "data"}
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_in_a_browser_only_tables_and_figures_scroll_sideways(page, browser, width):
+    browser.open(page.as_uri())
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+    )
+    browser.value("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    beyond = (
+        "Array.from(document.querySelectorAll('body *')).filter(each => !each.closest('.scroll')"
+        " && each.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"
+    )
+    assert browser.value(beyond) == 0
+    # a picture has at least the size that it was drawn for: 96 pixels an inch
+    sizes = "Array.from(document.images, image => image.width / image.style.getPropertyValue('--inches'))"
+    assert browser.value(f"Math.min(...{sizes})") >= 95
+
+
+def test_in_a_browser_a_row_keeps_its_name_while_its_table_scrolls(page, browser):
+    browser.open(page.as_uri())
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=True
+    )
+    box = "document.querySelector('#t-counts-fcn-lstm-8').parentElement"
+    browser.value(f"{box}.scrollLeft = 100")
+    assert browser.value(f"{box}.scrollLeft") == 100
+    name = f"{box}.querySelector('tbody td')"
+    left = browser.value(f"{name}.getBoundingClientRect().left - {box}.getBoundingClientRect().left")
+    assert left == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser_text_is_legible_in_either_scheme(page, browser, scheme):
+    browser.open(page.as_uri())
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    ground = _luminance(browser.value("getComputedStyle(document.body).backgroundColor"))
+    assert (ground < 0.1) == (scheme == "dark")
+    for chosen in ("h1", "nav a", ".label", "figcaption", ".notes", ".spread", "td", "th button"):
+        text = _luminance(browser.value(f"getComputedStyle(document.querySelector('{chosen}')).color"))
+        contrast = (max(text, ground) + 0.05) / (min(text, ground) + 0.05)
+        assert contrast >= 4.5, chosen
+
+
+def _luminance(colour):
+    """Relative luminance of ``rgb(r, g, b)`` as in WCAG 2."""
+    parts = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

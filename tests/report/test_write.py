@@ -457,3 +457,22 @@ def test_a_damaged_record_is_left_out_named_and_counted_under_the_table(record, 
     assert pd.read_csv(folder / "table.csv").set_index("variant").loc["kd", "average_precision"] == 0.5
     told = (folder / "report.md").read_text().replace("\\", "")
     assert f"Damaged records left out: 1 (GunPoint/{runs[1]['id']}: result.json has changed" in told
+
+
+def test_headings_are_broken_at_their_joints_and_the_default_stands_before_its_variants(record, stored):
+    settings = [{"saliency.window": 5}, {"saliency.window": 5, "method.lam": 10.0}, {"saliency.window": 10}]
+    records = [record("CBF", "tsd", trial=at, settings=each) for at, each in enumerate(settings)]
+    said = Console(width=100, record=True, file=io.StringIO())
+    report = write_report(stored([*records, record("CBF", "none")]), console=said)
+    lines = [line.rstrip() for line in said.export_text().splitlines()]
+    heading = " ".join(lines[1 : next(at for at, line in enumerate(lines) if "───" in line)]).split()
+    pieces = {"tsd", "[saliency.", "window=5]", "window=5,", "method.lam=", "10.0]", "window=10]"}
+    assert set(heading) == pieces | {"data", "set", "teacher", "none"}
+    rows = pd.read_csv(report.folder / "summary.csv")["variant"].tolist()
+    assert rows == [
+        "teacher",
+        "none",
+        "tsd [saliency.window=5]",
+        "tsd [saliency.window=5, method.lam=10.0]",
+        "tsd [saliency.window=10]",
+    ]

@@ -1,5 +1,6 @@
 """What teacher and students look at, as pictures and arrays: which series, which numbers, all legible."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,12 @@ from tsdistill.data.load import load_preparation
 from tsdistill.data.types import Part
 from tsdistill.data.unlabelled import Columns, read_unlabelled
 from tsdistill.errors import TsdistillError
-from tsdistill.report.figures.strips import Column, Strip, draw_strips
+from tsdistill.report.figures.overlay import draw_overlay
+from tsdistill.report.figures.stacks import Column, Strip
+from tsdistill.report.figures.strips import draw_strips
 from tsdistill.report.figures.style import save, style
 from tsdistill.runs import explain as module
+from tsdistill.runs.cast import cast_of, names_of, pair_folder
 from tsdistill.runs.explain import choose
 from tsdistill.runs.restore import Scene, read_whole, restore_scene
 from tsdistill.store.selection import stored_runs
@@ -86,7 +90,7 @@ def scene_of(out: Path, dataset: str) -> Scene:
 def test_pictures_and_arrays_of_a_univariate_set(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", [*QUICK, f"out={out}", "dataset=Planted_shapelet"]) == 0
     folder = out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8"
-    names = {f"{name}.{kind}" for name in ("strips", "classes") for kind in ("svg", "png", "pdf")}
+    names = {f"{name}.{kind}" for name in ("overlay", "strips", "classes") for kind in ("svg", "png", "pdf")}
     assert {path.name for path in folder.iterdir() if path.is_file()} == names | {"maps.npz"}
     with np.load(folder / "maps.npz") as arrays:
         assert arrays["names"].tolist() == ["teacher fcn_8", "none", "tsd"]
@@ -160,7 +164,47 @@ def test_strips_have_one_scale_where_it_is_asked_for() -> None:
         with style("column"):
             figure = draw_strips("t", ["teacher", "b"], [column], common=common)
         shades.append([axes.images[0].get_array().tolist() for axes in figure.axes[1:3]])
-    assert shades == [[[[0, 1]], [[0, 1]]], [[[0, 1 / 3]], [[1 / 3, 1]]]]
+    # by their means the second is 0.5 and 1.5, of the largest, 2
+    assert shades == [[[[0, 1]], [[0, 1]]], [[[0, 1]], [[0.25, 0.75]]]]
+
+
+def test_the_overlay_shades_every_map_by_its_own_mean_on_one_scale() -> None:
+    strips = [Strip(np.array([[0.0, 2.0, np.nan]]), ""), Strip(np.array([[10.0, 30.0, np.nan]]), "")]
+    x = np.array([[5.0, 7.0, np.nan]])
+    with style("column"):
+        figure = draw_overlay("t", ["teacher", "b"], [Column("a", x, None, strips)])
+    images = [axes.images[0] for axes in figure.axes[:2]]
+    assert [image.get_array().filled(-1).tolist() for image in images] == [[[0, 2, -1]], [[0.5, 1.5, -1]]]
+    assert {image.get_clim() for image in images} == {(0, 4)}
+    for axes in figure.axes[:2]:
+        np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), x[0])
+
+
+def test_the_overlay_draws_the_channels_that_the_teacher_looks_at_most_and_says_so() -> None:
+    teacher, student = np.zeros((5, 4)), np.ones((5, 4))
+    teacher[[4, 1, 2], 0] = 3, 5, 1
+    x = np.arange(20.0).reshape(5, 4)
+    with style():
+        figure = draw_overlay(
+            "t", ["teacher", "b"], [Column("a", x, None, [Strip(teacher, ""), Strip(student, "")])]
+        )
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["ch. 2", "ch. 3", "ch. 5"]
+    shades = np.asarray(figure.axes[0].images[0].get_array())
+    assert (shades[:, 0] * 9 / 20).round(9).tolist() == [5, 1, 3]  # the mean is over all channels
+    told = figure.axes[-1].get_xlabel().replace("\n", " ")
+    assert "of 5 channels the 3 that the teacher looks at most" in told
+    lines = [line.get_ydata() for line in figure.axes[0].get_lines() if len(line.get_ydata()) == 4]
+    bands = [(line.min(), line.max()) for line in lines]
+    np.testing.assert_allclose(bands, [(2.1, 2.9), (1.1, 1.9), (0.1, 0.9)])
+
+
+@pytest.mark.parametrize("draw", [draw_overlay, draw_strips])
+def test_pictures_for_a_column_are_no_wider_than_it(draw: Any, tmp_path: Path) -> None:
+    names = ["teacher fcn", "tsd_shuffled_within lstm_8"]
+    with style("column"):
+        save(draw("t", names, columns(2, 2), module.ANSWERS), tmp_path, "picture")
+    svg = (tmp_path / "picture.svg").read_text()
+    assert float(re.search(r'<svg [^>]*width="([\d.]+)pt"', svg)[1]) <= 3.4 * 72 + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -205,25 +249,25 @@ def stored(
 
 def test_students_are_named_by_what_differs() -> None:
     runs = [stored("none"), stored(lam=1, tau=8), stored(lam=10, tau=8)]
-    assert module._names(runs) == ["none", "tsd [lam=1]", "tsd [lam=10]"]
-    assert module._names([stored("kd"), stored("kd", "gru")]) == ["kd lstm_8", "kd gru"]
+    assert names_of(runs) == ["none", "tsd [lam=1]", "tsd [lam=10]"]
+    assert names_of([stored("kd"), stored("kd", "gru")]) == ["kd lstm_8", "kd gru"]
     twice = [stored("kd") | {"id": key} for key in ("a1b2c3d4", "f1b2c3d4")]
-    assert module._names(twice) == ["kd a1b2c3", "kd f1b2c3"]
+    assert names_of(twice) == ["kd a1b2c3", "kd f1b2c3"]
 
 
 def test_students_left_out_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     conf = ExplainConf()
-    assert len(module._cast(conf, [stored(lam=at) for at in (10, *range(9))])) == 8
+    assert len(cast_of(conf, [stored(lam=at) for at in (10, *range(9))])) == 8
     assert "left out: tsd [lam=8], tsd [lam=10]." in capsys.readouterr().out
-    module._cast(conf, [stored("kd"), stored("tsd"), stored("kd", teacher="gru")])
+    cast_of(conf, [stored("kd"), stored("tsd"), stored("kd", teacher="gru")])
     assert "students of the teacher fcn are shown, those of gru are not" in capsys.readouterr().out
 
 
 def test_each_pair_has_a_folder_of_its_own() -> None:
     pairs = [("fcn", "lstm_8"), ("fcn", "gru"), ("gru", "lstm_8")]
-    folders = {module._pair_folder([stored(teacher=teacher, student=student)]) for teacher, student in pairs}
+    folders = {pair_folder([stored(teacher=teacher, student=student)]) for teacher, student in pairs}
     assert folders == {Path(teacher, student) for teacher, student in pairs}
-    assert module._pair_folder([stored(student="a"), stored(student="b")]) == Path("fcn", "a~b")
+    assert pair_folder([stored(student="a"), stored(student="b")]) == Path("fcn", "a~b")
 
 
 # --- which series ---
@@ -288,7 +332,7 @@ def test_own_series_are_explained(out: Path, tmp_path: Path, capsys: pytest.Capt
     with np.load(folder / "maps.npz") as arrays:
         np.testing.assert_allclose(arrays["x"], test.x[:2], rtol=1e-6)
         assert arrays["maps"].shape == (3, 2, 24)
-    assert (folder / "strips.svg").is_file() and "of all 2 series" in capsys.readouterr().out
+    assert (folder / "overlay.svg").is_file() and "of all 2 series" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
@@ -358,16 +402,17 @@ def columns(count: int, models: int, channels: int = 1, T: int = 30) -> list[Col
 
 
 @pytest.mark.usefixtures("only_svg")
+@pytest.mark.parametrize("draw", [draw_overlay, draw_strips])
 @pytest.mark.parametrize(
     ("count", "models", "channels"), [(1, 2, 1), (2, 3, 1), (3, 9, 1), (7, 4, 1), (4, 3, 24)]
 )
 def test_nothing_is_cut_off_and_no_text_covers_another(
-    count: int, models: int, channels: int, tmp_path: Path
+    count: int, models: int, channels: int, draw: Any, tmp_path: Path
 ) -> None:
     names = ["teacher fcn", *(f"tsd_shuffled_within lstm_8 #{i}" for i in range(models - 1))]
     with style():
-        figure = draw_strips("<b>A_$B</b>: what they look at, " * 4, names, columns(count, models, channels))
-        save(figure, tmp_path, "strips")
+        figure = draw("<b>A_$B</b>: what they look at, " * 4, names, columns(count, models, channels))
+        save(figure, tmp_path, "picture")
         box = figure.get_tightbbox()
         inches = figure.dpi_scale_trans.inverted()
         shown = [text for text in texts_of(figure) if text.get_text().strip()]

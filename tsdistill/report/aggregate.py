@@ -143,9 +143,14 @@ def in_order(rows: "pd.DataFrame", place: Callable[[str], int]) -> "pd.DataFrame
         [*PAIR, "dataset", "_asked", "_first", "method", "variant"],
         ignore_index=True,
         kind="stable",
-        key=lambda column: column if column.name in ("_asked", "_first") else column.map(natural),
+        key=lambda column: column if column.name in ("_asked", "_first") else column.map(_place),
     )
     return ordered.drop(columns=["_asked", "_first"])
+
+
+def _place(name: str) -> tuple[str | float, ...]:
+    """A row whose settings are all among another's, such as the default's, comes before it."""
+    return natural(name.removesuffix("]"))
 
 
 def _mean_and_deviation(

@@ -59,7 +59,8 @@ def load_curves(out: str | Path = "tsdistill-out", where: str | None = None) -> 
     Returns:
         ``id``, ``dataset``, ``method``, ``teacher``, ``student``, ``seed`` and ``trial`` of the run;
         ``stage`` of the method; ``epoch``, from 1; ``part``, ``"train"`` or ``"validation"``; ``name`` of the
-        value: ``loss`` (the weighted sum), a loss term (unweighted), or a metric; ``value``.
+        value: ``loss`` (the weighted sum; on validation of the terms that are measured there), a loss term
+        (unweighted), or a metric; ``value``.
 
     Raises:
         TsdistillError: no finished run is stored there, or none matches.

@@ -114,11 +114,14 @@ def _cell(cell: Cell, left: bool) -> str:
 
 
 def _figure(drawn: "Drawn") -> str:
-    picture = base64.b64encode(Path(drawn.files[0]).read_bytes()).decode()
-    title = _text(drawn.title)
+    """A figure in the size it was drawn for; on a small screen it scrolls rather than shrinks."""
+    picture = Path(drawn.files[0]).read_bytes()
+    width = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', picture)
+    inches = float(width[1]) / 72 if width else 7.0
+    data, title = base64.b64encode(picture).decode(), _text(drawn.title)
     return (
-        f'<figure><img alt="{title}" src="data:image/svg+xml;base64,{picture}">'
-        f"<figcaption>{title}</figcaption></figure>"
+        f'<figure><div class="scroll"><img style="--inches: {inches:.2f}" alt="{title}" '
+        f'src="data:image/svg+xml;base64,{data}"></div><figcaption>{title}</figcaption></figure>'
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from tsdistill.report.names import broken
 from tsdistill.report.tables import MARKS, Cell, Table
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 NARROWEST_NAME = 24
 """The first column is broken into lines, of no fewer signs, to keep a table in one piece."""
 
+LEAST_HEAD = 12
+"""A longer heading is broken at its joints into lines as wide as its column, or of so many signs."""
 HUGE = 1e5
 
 _MARKDOWN_ESCAPES = {sign: "\\" + sign for sign in "\\`*_[]|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -52,7 +55,9 @@ def _rich_table(table: Table, texts: list[list[str]], columns: Sequence[int]) ->
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for at in columns:
         justify: Literal["left", "right"] = "left" if text_columns[at] else "right"
-        drawn.add_column(Text(table.columns[at]), justify=justify, overflow="fold")
+        widest = max([LEAST_HEAD, *(len(line[at]) for line in texts)])
+        name = table.columns[at] if at == 0 else "\n".join(broken(table.columns[at], widest))
+        drawn.add_column(Text(name), justify=justify, overflow="fold")
     styles = {0: "", 1: "bold", 2: "underline"}
     lines = [*table.rows, *table.footer]
     for index, line in enumerate(lines):
@@ -63,14 +68,16 @@ def _rich_table(table: Table, texts: list[list[str]], columns: Sequence[int]) ->
 
 
 def _pieces(columns: Sequence[str], widths: Sequence[int], width: int) -> list[list[int]]:
-    rest = sum(max(wide, min(len(name), 12)) + 2 for wide, name in zip(widths[1:], columns[1:], strict=True))
+    rest = sum(
+        max(wide, min(len(name), LEAST_HEAD)) + 2 for wide, name in zip(widths[1:], columns[1:], strict=True)
+    )
     spare = width - rest - 2
     most = spare if spare >= NARROWEST_NAME else width // 2
     first = min(max(widths[0], len(columns[0])), most) + 2
     pieces: list[list[int]] = [[0]]
     used = first
     for at in range(1, len(columns)):
-        needed = max(widths[at], min(len(columns[at]), 12)) + 2
+        needed = max(widths[at], min(len(columns[at]), LEAST_HEAD)) + 2
         if used + needed > width and len(pieces[-1]) > 1:
             pieces.append([0])
             used = first

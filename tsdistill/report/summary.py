@@ -1,16 +1,19 @@
 """A report in a few sentences: what was compared, which method is ahead, and how sure that is."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import TEACHERS
 from tsdistill.report.metrics import metric_of
+from tsdistill.report.render import number
 from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, smallest_adjusted
-from tsdistill.report.tables import of_pair, plural
+from tsdistill.report.tables import mean_cell, of_pair, placed, plural
 
 if TYPE_CHECKING:
     from tsdistill.report.assemble import Report
+
+
+NO_VALUE = "no value"
 
 
 def summary(report: "Report") -> list[str]:
@@ -30,32 +33,43 @@ def _compared(report: "Report", pair: Pair) -> str:
     rows = of_pair(report.rows, pair)
     students = rows[~rows["method"].isin(TEACHERS)]
     sets, seeds = students["dataset"].nunique(), of_pair(report.selection.runs, pair)["seed"].nunique()
-    methods = plural(students["variant"].nunique(), "method", "methods and settings")
+    rows_shown = students["variant"].nunique()
+    settings = rows_shown > students["method"].nunique()
+    methods = plural(rows_shown, "method", "methods and settings" if settings else "")
     return f"{methods}, {plural(sets, 'data set')}, {plural(seeds, 'seed')}"
 
 
 def _ahead(report: "Report", pair: Pair, metric: str) -> str:
-    view, found = report.view, report.statistics[pair].get(metric)
-    title = view.title(metric)
+    title, best = report.view.title(metric), _best_mean(report, pair, metric)
+    found = report.statistics[pair].get(metric)
+    if best == NO_VALUE:
+        return f"{title}: {best}."
     if found is None or len(found.datasets) < 2:
-        means = of_pair(report.means, pair)
-        means = means[~means["method"].isin(TEACHERS)]
-        if metric not in means or means[metric].isna().all():
-            return f"{title}: no value."
-        means = means.dropna(subset=[metric])
-        up = metric_of(metric).higher_is_better
-        ordered = means.sort_values(metric, ascending=not up, kind="stable").set_index("variant")[metric]
-        best = _first(report, ordered.to_dict(), view.decimals)
-        return f"{title}: best mean {best}; too few data sets for a test."
-    mean, rank = _first(report, found.means, view.decimals), _first(report, found.ranks, 2)
-    return f"{title}: best mean {mean}, best average rank {rank}. {_sure(report, found)}"
+        return f"{title}: {best}; too few data sets for a test."
+    rank = f"{next(iter(found.ranks.values())):.2f}"
+    first = [report.view.row(name) for name, each in found.ranks.items() if f"{each:.2f}" == rank]
+    return f"{title}: {best}, best average rank {' and '.join(first)} ({rank}). {_sure(report, found)}"
 
 
-def _first(report: "Report", ordered: Mapping[str, float], digits: int) -> str:
-    """The first of some rows with its value, and those that look the same."""
-    value = f"{next(iter(ordered.values())):.{digits}f}"
-    alike = [report.view.row(name) for name, each in ordered.items() if f"{each:.{digits}f}" == value]
-    return f"{' and '.join(alike)} ({value})"
+def _best_mean(report: "Report", pair: Pair, metric: str) -> str:
+    """The rows that the summary's table marks as best."""
+    lines = of_pair(report.means, pair).to_dict("records")
+    sets, digits = of_pair(report.rows, pair)["dataset"].nunique(), report.view.decimals
+    cells = placed(
+        [mean_cell(line, metric, sets, digits=digits) for line in lines],
+        higher_is_better=metric_of(metric).higher_is_better,
+        alone=True,
+    )
+    best = {
+        report.view.row(line["variant"]): number(cell.mean, digits)
+        for line, cell in zip(lines, cells, strict=True)
+        if cell.place == 1 and cell.mean is not None
+    }
+    if best:
+        return f"best mean {' and '.join(best)} ({next(iter(best.values()))})"
+    if all(cell.mean is None for cell in cells):
+        return NO_VALUE
+    return "no best mean, since each lacks data sets or holds a collapsed run"
 
 
 def _sure(report: "Report", found: Statistics) -> str:

@@ -446,11 +446,17 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and value == value else None
 
 
-def placed(cells: list[Cell], *, higher_is_better: bool) -> list[Cell]:
-    """Mark the best and second-best as they are shown: equal figures share a place."""
+def placed(cells: list[Cell], *, higher_is_better: bool, alone: bool = False) -> list[Cell]:
+    """Mark the best and second-best as they are shown: equal figures share a place.
+
+    Args:
+        cells: a row or a column.
+        higher_is_better: the direction of the metric.
+        alone: whether a figure that all share, or that has no rival, is marked too.
+    """
     shown = {round(cell.mean, cell.digits) for cell in cells if cell.ranked and cell.mean is not None}
     best = sorted(shown, reverse=higher_is_better)[:2]
-    places = {value: place for place, value in enumerate(best, start=1)} if len(shown) > 1 else {}
+    places = {value: place for place, value in enumerate(best, start=1)} if len(shown) > 1 or alone else {}
     return [
         replace(cell, place=places.get(round(cell.mean, cell.digits), 0))
         if cell.ranked and cell.mean is not None

@@ -1,7 +1,6 @@
 """``tsdistill explain``: what a teacher and its stored students look at, as pictures and arrays."""
 
 import warnings
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +16,16 @@ from tsdistill.data.unlabelled import Columns, read_unlabelled
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.predict import predict
 from tsdistill.evaluation.reasoning import map_agreement
-from tsdistill.report.figures.looks import short_names
-from tsdistill.report.figures.strips import RHO, Column, Strip, draw_strips
+from tsdistill.report.figures.overlay import draw_overlay
+from tsdistill.report.figures.stacks import RHO, Column, Strip, by_own_mean
+from tsdistill.report.figures.strips import draw_strips
 from tsdistill.report.figures.style import save, style
-from tsdistill.report.order import natural
-from tsdistill.report.records import variant_suffixes
+from tsdistill.runs.cast import cast_of, names_of, pair_folder
 from tsdistill.runs.maps import MapSettings, Sample, draw_sample, perturbation_maps, sample_of, teacher_maps
 from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student
 from tsdistill.store.artefact import safe_name
 from tsdistill.store.selection import stored_runs
 
-MOST_STUDENTS = 8
 MOST_CLASSES = 9
 ANSWERS = "; below it the model's answer, right (✓) or wrong (✗)"
 
@@ -54,7 +52,7 @@ def explain(conf: ExplainConf) -> list[Path]:
 
 
 def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
-    cast = _cast(conf, results)
+    cast = cast_of(conf, results)
     shown = [group[0] for group in cast]
     out = Path(conf.out)
     records = [[read_whole(out, result) for result in group] for group in cast]
@@ -62,89 +60,13 @@ def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
         out, records[0][0], data_root=conf.data_root, hardware=conf.hardware, allow_code=conf.allow_code
     )
     models = {f"teacher {shown[0]['teacher']}": [scene.model]}
-    for name, group in zip(_names(shown), records, strict=True):
+    for name, group in zip(names_of(shown), records, strict=True):
         models[name] = [restore_student(scene.job, record) for record in group]
-    folder = out / "explain" / safe_name(scene.job.dataset.name) / _pair_folder(shown)
+    folder = out / "explain" / safe_name(scene.job.dataset.name) / pair_folder(shown)
     if conf.input:
         path = Path(conf.input).expanduser()
         return _explain_own(conf, scene, models, path, folder / f"own-{safe_name(path.name)}")
     return _explain_test(conf, scene, models, folder)
-
-
-def _pair_folder(results: Sequence[Mapping[str, Any]]) -> Path:
-    """Teacher and students as folders, so that one pair's pictures do not replace another's."""
-    students = "~".join(sorted({result["student"] for result in results}))
-    return Path(safe_name(results[0]["teacher"]), safe_name(students))
-
-
-def _cast(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The students shown: of the teacher that has most of them and of one trial; runs of one seed, or all."""
-    name = results[0]["dataset"]
-    of_trial = [result for result in results if result["trial"] == conf.trial]
-    if not of_trial:
-        raise TsdistillError(
-            f"{name}: no stored run has trial={conf.trial}; stored: {_listed(results, 'trial')}"
-        )
-    teacher, _ = Counter(result["teacher_id"] for result in of_trial).most_common(1)[0]
-    mine = [result for result in of_trial if result["teacher_id"] == teacher]
-    groups = _by_student(mine) if conf.over_seeds else [[result] for result in _of_seed(conf, name, mine)]
-    by_name = zip(_names([group[0] for group in groups]), groups, strict=True)
-    cast = [group for _, group in sorted(by_name, key=lambda each: natural(each[0]))]
-    cast.sort(key=lambda group: (group[0]["student"], group[0]["method"]))
-    if len(cast) > MOST_STUDENTS:
-        most = f"at most {MOST_STUDENTS} students are shown"
-        left_out = ", ".join(_names([group[0] for group in cast])[MOST_STUDENTS:])
-        say(f"{name}: {most}; left out: {left_out}. Choose with method= or where=")
-    if len(mine) < len(of_trial):
-        shown = f"students of the teacher {mine[0]['teacher']} are shown"
-        say(f"{name}: {shown}, those of {_others(of_trial, teacher)} are not. Choose with teacher= or where=")
-    return cast[:MOST_STUDENTS]
-
-
-def _of_seed(
-    conf: ExplainConf, name: str, results: Sequence[Mapping[str, Any]]
-) -> Sequence[Mapping[str, Any]]:
-    seed = min(result["seed"] for result in results) if conf.seed is None else conf.seed
-    found = [result for result in results if result["seed"] == seed]
-    if not found:
-        raise TsdistillError(f"{name}: no stored run has seed={seed}; stored: {_listed(results, 'seed')}")
-    return found
-
-
-def _by_student(results: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Runs that differ in nothing but their seed, by seed."""
-    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for result in sorted(results, key=lambda result: result["seed"]):
-        settings = {key: value for key, value in result["settings"].items() if key != "seed"}
-        groups[repr((result["method"], result["student"], sorted(settings.items())))].append(result)
-    return list(groups.values())
-
-
-def _others(results: Sequence[Mapping[str, Any]], teacher: str) -> str:
-    """The other teachers that have students, by name; one of the same name by its id as well."""
-    mine = next(result["teacher"] for result in results if result["teacher_id"] == teacher)
-    others = {(r["teacher"], r["teacher_id"]) for r in results if r["teacher_id"] != teacher}
-    return ", ".join(sorted({f"{name} {key[:6]}" if name == mine else name for name, key in others}))
-
-
-def _listed(results: Sequence[Mapping[str, Any]], key: str) -> str:
-    return ", ".join(map(str, sorted({result[key] for result in results})))
-
-
-def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the students: their method and what else differs, such as ``tsd [window=10]``.
-
-    Runs with the same settings, such as those of edited code, are told apart by their ids.
-    """
-    suffixes = variant_suffixes(results, defaultdict(frozenset))
-    several = len({result["student"] for result in results}) > 1
-    methods = [f"{r['method']} {r['student']}" if several else str(r["method"]) for r in results]
-    names = [method + suffix for method, suffix in zip(methods, suffixes, strict=True)]
-    short = short_names(list(dict.fromkeys(names)))
-    return [
-        f"{short[name]} {result['id'][:6]}" if names.count(name) > 1 else short[name]
-        for name, result in zip(names, results, strict=True)
-    ]
 
 
 _Models = Mapping[str, Sequence[nn.Module]]
@@ -156,15 +78,9 @@ def _over_seeds(members: Sequence[nn.Module], sample: Sample) -> FloatArray:
     maps = [perturbation_maps(model, sample) for model in members]
     if len(maps) == 1:
         return maps[0]
-    true = np.ones(sample.part.x.shape[-1], dtype=bool)[None]
-    if sample.part.lengths is not None:
-        true = np.arange(sample.part.x.shape[-1]) < sample.part.lengths[:, None]
-    true = np.broadcast_to(true.reshape(-1, *(1,) * (maps[0].ndim - 2), true.shape[-1]), maps[0].shape)
-    axes = tuple(range(1, maps[0].ndim))
-    least = np.finfo(np.float32).tiny
-    scaled = [each / np.maximum(each.mean(axis=axes, where=true, keepdims=True), least) for each in maps]
-    mean: FloatArray = np.mean(scaled, axis=0, dtype=np.float32)
-    return mean
+    mean = np.mean([by_own_mean(_without_padding(each, sample.part)) for each in maps], axis=0)
+    found: FloatArray = np.nan_to_num(mean.astype(np.float32))
+    return found
 
 
 def _majority(members: Sequence[nn.Module], part: Part) -> IntArray:
@@ -197,22 +113,23 @@ class _Looks:
         predicted = {name: _majority(members, sample.part) for name, members in models.items()}
         return cls(sample, maps, predicted)
 
-    def strip(self, name: str, row: int) -> FloatArray:
-        """One map as (C or 1, T), NaN in padding."""
-        return _without_padding(
-            self.maps[name][row].reshape(-1, self.maps[name].shape[-1]), self.sample.part, row
-        )
+    def padded(self, name: str) -> FloatArray:
+        """The maps of one model as (n, C or 1, T), NaN in padding."""
+        maps = self.maps[name]
+        return _without_padding(maps.reshape(len(maps), -1, maps.shape[-1]), self.sample.part)
 
     def spearman(self, name: str, row: int) -> float:
         """Agreement of one model's map with the teacher's, over time (and channels)."""
         teacher = next(iter(self.maps))
-        return _spearman(self.strip(name, row), self.strip(teacher, row))
+        return _spearman(self.padded(name)[row], self.padded(teacher)[row])
 
 
-def _without_padding(values: FloatArray, part: Part, row: int) -> FloatArray:
+def _without_padding(values: FloatArray, part: Part) -> FloatArray:
+    """Values (n, ..., T) of a part's series, NaN in padding."""
     if part.lengths is None:
         return values
-    return np.where(np.arange(values.shape[-1]) < part.lengths[row], values, np.float32(np.nan))
+    true = np.arange(values.shape[-1]) < part.lengths.reshape(-1, *(1,) * (values.ndim - 1))
+    return np.where(true, values, np.float32(np.nan))
 
 
 def _explain_test(conf: ExplainConf, scene: Scene, models: _Models, folder: Path) -> Path:
@@ -233,22 +150,15 @@ def _explain_test(conf: ExplainConf, scene: Scene, models: _Models, folder: Path
     many = _Looks.of(models, sample, {teacher: teacher_maps(scene, sample, settings)["saliency"]})
     _tell(job.dataset.name, many)
     about = f"{job.dataset.name}: what {teacher} and its students look at{_seeds(models)}"
+    channels = "; rows of a strip: channels, the first on top" if by_channel else ""
+    columns = _columns(looks, titles, classes)
     with style(conf.style.value):
-        channels = "; rows of a strip: channels, the first on top" if by_channel else ""
-        save(
-            draw_strips(
-                about + channels,
-                list(models),
-                _columns(looks, titles, classes),
-                ANSWERS,
-                common=conf.common_scale,
-            ),
-            folder,
-            "strips",
-        )
+        save(draw_overlay(about, list(models), columns, ANSWERS), folder, "overlay")
+        figure = draw_strips(about + channels, list(models), columns, ANSWERS, common=conf.common_scale)
+        save(figure, folder, "strips")
         save(_draw_classes(about, many, classes, common=conf.common_scale), folder, "classes")
     _save_arrays(folder / "maps.npz", many, looks)
-    say(f"{job.dataset.name}: {folder}/strips.svg, classes.svg (and .png, .pdf) and maps.npz")
+    say(f"{about}: {folder}/overlay.svg, strips.svg, classes.svg (and .png, .pdf) and maps.npz")
     return folder
 
 
@@ -287,11 +197,12 @@ def _explain_own(conf: ExplainConf, scene: Scene, models: _Models, path: Path, f
     columns = _columns(looks, titles, job.dataset.classes, truth=False, rows=shown)
     with style(conf.style.value):
         legend = "; below it the model's answer"
+        save(draw_overlay(about, list(models), columns, legend), folder, "overlay")
         figure = draw_strips(about, list(models), columns, legend, common=conf.common_scale)
         save(figure, folder, "strips")
     _save_arrays(folder / "maps.npz", looks, None)
     _tell(path.name, looks)
-    say(f"{path.name}: {folder}/strips.svg (and .png, .pdf) and maps.npz of all {len(part)} series")
+    say(f"{about}: {folder}/overlay.svg, strips.svg (and .png, .pdf), maps.npz of all {len(part)} series")
     return folder
 
 
@@ -335,15 +246,15 @@ def _columns(
 ) -> list[Column]:
     """A column for each of some series (the first ones); beside a strip its agreement and its answer."""
     part, teacher = looks.sample.part, next(iter(looks.maps))
-    columns = []
+    x, columns = _without_padding(part.x, part), []
     for row, title in zip(rows or range(len(titles)), titles, strict=True):
         strips = []
         for name in looks.maps:
             answer = looks.predicted[name][row]
             mark = "" if not truth else " ✓" if answer == part.y[row] else " ✗"
             agreed = "" if name == teacher else f"{_rho(looks.spearman(name, row))}\n"
-            strips.append(Strip(looks.strip(name, row), f"{agreed}{_short(classes[answer])}{mark}"))
-        columns.append(Column(title, _without_padding(part.x[row], part, row), None, strips))
+            strips.append(Strip(looks.padded(name)[row], f"{agreed}{_short(classes[answer])}{mark}"))
+        columns.append(Column(title, x[row], None, strips))
     return columns
 
 
@@ -359,7 +270,7 @@ def _draw_classes(about: str, looks: _Looks, classes: Sequence[str], *, common: 
             Strip(mean, "" if name == teacher else _rho(_spearman(mean, means[teacher])))
             for name, mean in means.items()
         ]
-        x = np.stack([_without_padding(part.x[row], part, row) for row in mine.tolist()])
+        x = _without_padding(part.x, part)[mine]
         title = f"class {_short(classes[label], 24)}\n{len(mine)} series"
         columns.append(Column(title, _over_series(np.nanmean, x), _over_series(np.nanstd, x), strips))
     left = f" (first {MOST_CLASSES} of {len(present)} classes)" if len(present) > MOST_CLASSES else ""
@@ -370,9 +281,7 @@ def _draw_classes(about: str, looks: _Looks, classes: Sequence[str], *, common: 
 
 def _mean_map(looks: _Looks, name: str, rows: IntArray) -> FloatArray:
     """Mean over series of their maps, each divided by its own mean, (1, T)."""
-    maps = np.stack([looks.strip(name, int(row)) for row in rows])
-    means = np.nanmean(maps, axis=-1, keepdims=True)
-    return _over_series(np.nanmean, maps / np.maximum(means, np.finfo(np.float32).tiny))
+    return _over_series(np.nanmean, by_own_mean(looks.padded(name)[rows]))
 
 
 def _over_series(summary: Callable[..., Any], values: FloatArray) -> FloatArray:
@@ -390,7 +299,8 @@ def _spearman(one: FloatArray, other: FloatArray) -> float:
 
 
 def _rho(value: float) -> str:
-    return f"{RHO} undefined" if np.isnan(value) else f"{RHO} {value:.2f}"
+    told = "undefined" if np.isnan(value) else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{RHO} {told}"
 
 
 def _short(name: str, most: int = 10) -> str:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BINS = 15
 FEWEST_FOR_RELIABILITY = 300
 MOST_CLASSES_COUNTED = 6
 """Up to so many classes every field of a confusion matrix holds its count."""
@@ -26,7 +25,10 @@ Answers = tuple["np.ndarray", "np.ndarray"]
 
 
 def reliability(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figure | None":
-    """Draw accuracy against confidence in 15 bins, a panel a method, its seeds pooled, and the teacher.
+    """Draw accuracy against confidence by bin, a panel a method, and the teacher.
+
+    The bins are those of the expected calibration error. Line and bars pool the seeds; the error beside them
+    is the mean over seeds, as in the tables.
 
     Args:
         runs: chosen runs of one pair on one data set, with their ``folder``.
@@ -82,17 +84,17 @@ def _read_logits(folder: Path) -> dict[str, "np.ndarray"]:
 def _reliability_panel(axes: "Axes", seeds: Sequence[Answers], colour: str) -> None:
     import numpy as np
 
-    confidence = np.concatenate([_softmax(logits).max(axis=1) for logits, _ in seeds])
-    right = np.concatenate([logits.argmax(axis=1) == y for logits, y in seeds])
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    held = counts > 0
-    accuracy = np.bincount(bins, weights=right, minlength=BINS)[held] / counts[held]
-    mean_confidence = np.bincount(bins, weights=confidence, minlength=BINS)[held] / counts[held]
+    from tsdistill.evaluation import performance
+
+    told = [(_softmax(logits), y) for logits, y in seeds]
+    p, truth = (np.concatenate(each) for each in zip(*told, strict=True))
+    counts, confidence, right = performance.reliability(p, truth)
+    bins, held = len(counts), counts > 0
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    axes.bar(np.arange(BINS) / BINS, counts / counts.sum(), width=1 / BINS, align="edge", color="#DDDDDD")
-    axes.plot(mean_confidence, accuracy, color=colour, marker="o", markersize=3.5, linewidth=1.2)
-    gap = float((counts[held] / counts.sum() * np.abs(accuracy - mean_confidence)).sum())
+    axes.bar(np.arange(bins) / bins, counts / counts.sum(), width=1 / bins, align="edge", color="#DDDDDD")
+    middle, accuracy = confidence[held] / counts[held], right[held] / counts[held]
+    axes.plot(middle, accuracy, color=colour, marker="o", markersize=3.5, linewidth=1.2)
+    gap = np.mean([performance.expected_calibration_error(p, y) for p, y in told])
     axes.text(0.04, 0.96, f"ECE {gap:.3f}", va="top", fontsize=sheet().small, transform=axes.transAxes)
     axes.set(xlim=(0, 1), ylim=(-0.03, 1.03), xlabel="confidence", ylabel="accuracy")
     axes.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))

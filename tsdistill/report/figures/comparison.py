@@ -107,7 +107,7 @@ def comparison_matrix(statistics: Statistics, palette: Palette, title: str) -> "
         set_ticks(range(len(names)), labels)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
-    told = "mean difference (row - column); wins / ties / losses of the row; p (Wilcoxon, not adjusted)"
+    told = "mean difference (row minus column); wins / ties / losses of the row; p (Wilcoxon, not adjusted)"
     axes.set_xlabel(fill(told, int(0.75 * sheet().signs())) if narrow else told, fontsize=sheet().small)
     return figure
 
@@ -129,7 +129,7 @@ def _matrix_cell(
     shade = colours(scale(each.difference))  # type: ignore[operator]
     axes.add_patch(Rectangle((column - 0.48, row - 0.47), 0.96, 0.94, facecolor=shade, edgecolor="none"))
     dark = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] < 0.5
-    text = f"{each.difference:+.3f}\n{each.wins} / {each.ties} / {each.losses}\n{_p(each.p)}"
+    text = f"{_signed(each.difference)}\n{each.wins} / {each.ties} / {each.losses}\n{_p(each.p)}"
     axes.text(
         column,
         row,
@@ -140,6 +140,12 @@ def _matrix_cell(
         color="white" if dark else "black",
         fontweight="bold" if each.p < ALPHA else "normal",
     )
+
+
+def _signed(difference: float) -> str:
+    """A difference with its sign; what rounds to zero has none."""
+    text = f"{difference:+.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _between(found: dict[tuple[str, str], Comparison], name: str, other: str) -> Comparison:

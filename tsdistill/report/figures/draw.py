@@ -40,7 +40,7 @@ _Draw = Callable[["pd.DataFrame", Palette, str], "Figure | None"]
 PER_DATASET: Mapping[str, tuple[_Draw, str]] = {
     "curves": (learning_curves, "Loss by part in training and on validation"),
     "confusion": (confusion, "Answers by true class, summed over seeds; shade: share of the row"),
-    "reliability": (reliability, "Reliability (grey: share of the test series)"),
+    "reliability": (reliability, "Reliability, seeds pooled (grey: share of series; ECE: mean over seeds)"),
 }
 """Kinds of figures of which each data set has its own: how they are drawn, and what they show."""
 COSTS = {

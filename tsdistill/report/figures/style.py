@@ -124,12 +124,14 @@ def panel_grid(
         height: of a row of panels, in inches on a page of text.
         square: whether panels are as high as they are wide, whatever the height.
     """
+    around = 0.7  # title and legend
     if square:
-        height = (sheet().width / sheet().abreast + 0.25 * sheet().scale) / sheet().scale
+        height = sheet().width / sheet().abreast / sheet().scale + 0.1
+        around = 0.35 if sheet().titles else 0.0
     columns = min(sheet().abreast, panels)
     lines = -(-panels // columns)
     width = max(sheet().width * columns / sheet().abreast, min(3.4 * sheet().scale, sheet().width))
-    figure = new_figure(title, height * lines + 0.7, width)
+    figure = new_figure(title, height * lines + around, width)
     return figure, [figure.add_subplot(lines, columns, at + 1) for at in range(panels)]
 
 

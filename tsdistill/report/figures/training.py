@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAIN, VALIDATION = "training", "validation"
+LOSS = "loss"
+"""The weighted sum of a stage's parts."""
 LINES = {TRAIN: "-", VALIDATION: (0, (2, 1.5))}
 NO_LOSSES = ("accuracy", "average_precision")
 """What may be recorded on validation and has another scale than the losses."""
@@ -28,6 +30,9 @@ Curves = dict[tuple[str, str, str], list[tuple[int, float]]]
 
 def learning_curves(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figure | None":
     """Draw the parts of the loss by epoch, a panel a method, a thin line a seed, validation dashed.
+
+    Their weighted sum is drawn too where it has several parts; on validation only where all of them are
+    measured there.
 
     Args:
         runs: chosen runs of one pair on one data set, with their ``folder``.
@@ -46,7 +51,7 @@ def learning_curves(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figu
     if not curves:
         return None
     parts = sorted({part for seeds in curves.values() for seed in seeds for _, part, _ in seed})
-    parts.sort(key=lambda part: part != "loss")
+    parts.sort(key=lambda part: part != LOSS)
     colours = colours_of_parts(parts)
     figure, panels = panel_grid(len(curves), title)
     for axes, (name, seeds) in zip(panels, curves.items(), strict=True):
@@ -106,4 +111,15 @@ def _read_curve(folder: Path) -> Curves:
         part = row["name"].removeprefix(_TRAIN)
         if part not in NO_LOSSES:
             curves[row["stage"], part, where].append((int(row["epoch"]), float(row["value"])))
-    return dict(curves)
+    return {key: points for key, points in curves.items() if key[1] != LOSS or _tells(key, curves)}
+
+
+def _tells(key: tuple[str, str, str], curves: Curves) -> bool:
+    """Whether a sum of losses says more than its parts, and is of the same parts as the training's.
+
+    On validation only some terms can be measured, such as the cross-entropy of a student of TSD.
+    """
+    stage, _, where = key
+    parts = {place: {p for s, p, w in curves if (s, w) == (stage, place)} for place in (TRAIN, VALIDATION)}
+    repeated = any(curves[stage, part, where] == curves[key] for part in parts[where] - {LOSS})
+    return not repeated and (where == TRAIN or parts[VALIDATION] == parts[TRAIN])

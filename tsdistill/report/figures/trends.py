@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ROOM = 1.5
+"""Factor between the outermost costs and the ends of their axis, which one cost alone needs too."""
 CLOSE = 1.15
 """Students whose costs differ by a smaller factor share a label."""
 
@@ -61,8 +63,11 @@ def against_cost(
             line = _with_sets(means, rows, name, metric, cost)
             _size_points(axes, line, metric, cost, name, palette[name])
         axes.set(xlabel=axis if below == 1 or axes is panels[-1] else "", ylabel=view.title(metric))
-        logarithmic(axes, "x")
         axes.grid(visible=True)
+    known = means.loc[means["variant"].isin(variants) & means[metrics].notna().any(axis=1), cost].dropna()
+    panels[0].set_xlim(known.min() / ROOM, known.max() * ROOM)
+    for axes in panels:
+        logarithmic(axes, "x")
     for axes in panels[::below]:
         _name_sizes(axes, means, cost, view)
     legend_below(figure, panels)
