@@ -169,6 +169,23 @@ def test_a_share_that_is_none_is_refused(
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["retry=1", "fail=fast"], "fail=fast and retry: for the built-in launcher only"),
+        (["retry=1"], "retry: for the built-in launcher only"),
+        ([], ""),
+    ],
+)
+def test_another_launcher_says_what_it_ignores(
+    words: list[str], told: str, sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("hydra/launcher=basic", "seed=1,2", *words) == 0
+    said = capsys.readouterr().out
+    assert said.count("for the built-in launcher only; BasicLauncher goes on without") == bool(told)
+    assert told in said
+
+
 def test_records_are_the_bits_of_a_serial_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.chdir(tmp_path)

@@ -29,6 +29,9 @@ SWEEP_VARIABLE = "TSDISTILL_SWEEP"
 JOBS_VARIABLE = "TSDISTILL_SWEEP_JOBS"
 """How many jobs the sweep has, for whoever watches."""
 
+OWN_PLUGINS = "hydra_plugins.tsdistill_sweep."
+"""Where the built-in launcher lives."""
+
 failed_jobs = 0
 """How many jobs of this process's sweep failed; the command's exit status tells it."""
 
@@ -143,6 +146,11 @@ class SweepSummary(Callback):
         """Count the jobs, so that each can say how far the sweep is."""
         with suppress(TsdistillError):  # no such share, as the sweeper will say
             os.environ[JOBS_VARIABLE] = str(count_jobs(config))
+        asked = {"fail=fast": config.get("fail") is Fail.fast, "retry": bool(config.get("retry"))}
+        launcher = str(config.hydra.launcher.get("_target_"))
+        if any(asked.values()) and not launcher.startswith(OWN_PLUGINS):
+            words = " and ".join(word for word, given in asked.items() if given)
+            say(f"{words}: for the built-in launcher only; {launcher.rpartition('.')[2]} goes on without")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Read the jobs' notes; Hydra calls this in the process of the command."""
