@@ -80,6 +80,16 @@ def test_for_programs_runs_are_json_or_csv(out: Path, capsys: pytest.CaptureFixt
     assert lines[0].startswith("error,schema,status,id,")
 
 
+def test_names_in_json_command_no_terminal_and_read_back_the_same(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "\x1b[2J\x9b31m\x7f\u202e\u2028é"
+    add(out, "cd12", hostile, 3, 0.5)
+    printed = told(capsys, f"out={out}", "format=json", "where=seed=3")
+    assert not set("\x1b\x9b\x7f\u202e") & set(printed) and "\\u009b" in printed and "é" in printed
+    assert json.loads(printed)[0]["method"] == hostile
+
+
 def test_one_run_is_shown_whole_and_two_are_compared(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = told(capsys, f"out={out}", "id=12e5678")  # no number, whatever Hydra's grammar says
     assert "method kd" in shown and "train train/loss: 0.25 (epoch 2)" in shown and "result.json" in shown

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tsdistill.config.schema import RunsConf
 from tsdistill.console import fold, print_table, say, shares, shorten, table_width
-from tsdistill.errors import TsdistillError
+from tsdistill.errors import TsdistillError, visible_json
 from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
 from tsdistill.store.lookup import contents_of
@@ -102,7 +102,7 @@ def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]], failed: 
         _write(Path(conf.to).expanduser(), out, results)
         return
     if conf.format.value == "json":
-        print(to_json(results), end="")
+        print(visible_json(to_json(results)), end="")
         return
     if conf.format.value == "csv":
         from tsdistill.report.frame import as_csv
