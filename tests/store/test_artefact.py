@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.artefact import is_leftover, place, read_artefact, safe_name, staged
+from tsdistill.store.artefact import is_leftover, place, read_artefact, replaced_whole, safe_name, staged
 from tsdistill.store.contents import Contents, Folder
 from tsdistill.store.manifest import hold
 
@@ -153,6 +153,33 @@ def test_what_a_killed_writer_was_about_to_replace_is_put_back(folder):
     assert not folder.exists() and len(listing(folder.parent)) == 3
     write(folder.with_name("other"), "x")
     assert read(folder) == "before" and listing(folder.parent) == [folder.name, "other"]
+
+
+KILLED_WITH_A_FILE = """
+import os, signal, sys
+from pathlib import Path
+from tsdistill.store.artefact import replaced_whole
+with replaced_whole(Path(sys.argv[1])) as new:
+    new.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_single_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "made" / "maps.npz"
+    for text in ("before", "after"):
+        with replaced_whole(path) as new:
+            new.write_text(text)
+        assert path.read_text() == text and listing(path.parent) == [path.name]
+    with pytest.raises(TsdistillError, match="free some space"), replaced_whole(path) as new:
+        new.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_text() == "after" and listing(path.parent) == [path.name]
+    killed = subprocess.run([sys.executable, "-c", KILLED_WITH_A_FILE, str(path)])
+    assert killed.returncode == -signal.SIGKILL and path.read_text() == "after"
+    with replaced_whole(path.with_name("other")) as new:
+        new.write_text("x")
+    assert listing(path.parent) == [path.name, "other"]  # what was half-written is swept up
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no umask there")
