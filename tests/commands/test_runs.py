@@ -273,3 +273,15 @@ def test_verify_checks_all_changes_nothing_and_says_what_to_run_again(
         f"  run again: tsdistill train-teacher dataset.name=GunPoint teacher=fcn 'out={out}'",
     ]
     assert sorted(str(each) for each in out.rglob("*") if each.name != index.NAME) == before
+
+
+def test_the_command_for_a_damaged_teacher_makes_no_other_pool_than_the_one_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    add(Path("out"), "a1", "kd", 1, 0.5, settings={"training.epochs": EPOCHS})  # it asks nothing of a pool
+    add(Path("out"), "b2", "tsd", 1, 0.5, settings={"training.epochs": EPOCHS, "saliency.window": 7})
+    Path("out/teachers/GunPoint/t").mkdir(parents=True)
+    assert cli.run("runs", ("out=out", "verify=true")) == 1
+    again = "train-teacher dataset.name=GunPoint teacher=fcn saliency.window=7 out=out"
+    assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out
