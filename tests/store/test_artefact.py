@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tsdistill.errors import TsdistillError
 from tsdistill.store.artefact import is_leftover, place, read_artefact, replaced_whole, safe_name, staged
 from tsdistill.store.contents import Contents, Folder
+from tsdistill.store.listing import list_runs
 from tsdistill.store.manifest import hold
 
 
@@ -206,16 +207,40 @@ for n in range(int(sys.argv[3])):
 """
 
 
-def test_writers_in_two_process_namespaces_lose_nothing(tmp_path):
-    """Two containers on one host: one host name, one folder, the same process ids."""
+def unshared() -> list[str]:
+    """What begins a command in a process namespace of its own."""
     unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("this system lets nobody make a process namespace (unshare)")
-    words = [*unshare, sys.executable, "-c", WRITER, str(tmp_path)]
+    return unshare
+
+
+def test_writers_in_two_process_namespaces_lose_nothing(tmp_path):
+    """Two containers on one host: one host name, one folder, the same process ids."""
+    words = [*unshared(), sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*words, mark, "60"]) for mark in "xy"]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert len(listing(tmp_path / "runs" / "Set")) == 120
     assert all(hold(Folder(path)) for path in (tmp_path / "runs" / "Set").iterdir())
+
+
+@pytest.mark.skipif(not os.environ.get("TSDISTILL_LONG"), reason="120 runs; set TSDISTILL_LONG=1")
+def test_two_sweeps_in_two_process_namespaces_lose_no_run(tmp_path):
+    words = [*unshared(), sys.executable, "-m", "tsdistill", "distill", "-m", "dataset.name=UnitTest"]
+    words += ["dataset.download=false", "data_root=null", "hardware=cpu", "hardware.jobs=1", "teacher=fcn_8"]
+    words += ["teacher.training.epochs=1", "student=lstm_8", "training.epochs=1", "method=kd", "out=out"]
+    sweeps = [
+        subprocess.Popen(
+            [*words, f"seed={','.join(map(str, seeds))}"], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        for seeds in (range(60), range(60, 120))
+    ]
+    assert [sweep.wait() for sweep in sweeps] == [0, 0]
+    found = list_runs(tmp_path / "out")
+    assert sorted(run["seed"] for run in found.results) == list(range(120))
+    assert not found.damaged and not found.failures
+    assert len([path for path in (tmp_path / "out" / "teachers" / "UnitTest").iterdir()]) == 1
+    assert not [path for path in (tmp_path / "out").rglob(".*tmp-*")]
 
 
 RACER = """
