@@ -239,8 +239,8 @@ def test_two_sweeps_in_two_process_namespaces_lose_no_run(tmp_path):
     found = list_runs(tmp_path / "out")
     assert sorted(run["seed"] for run in found.results) == list(range(120))
     assert not found.damaged and not found.failures
-    assert len([path for path in (tmp_path / "out" / "teachers" / "UnitTest").iterdir()]) == 1
-    assert not [path for path in (tmp_path / "out").rglob(".*tmp-*")]
+    assert len(list((tmp_path / "out" / "teachers" / "UnitTest").iterdir())) == 1
+    assert not list((tmp_path / "out").rglob(".*tmp-*"))
 
 
 RACER = """
