@@ -74,9 +74,20 @@ WRONG = [
     ),
     ("dataset.name=GunPiont", "dataset.name=GunPiont: no such set; did you mean 'GunPoint'?"),
     # types and values
-    ("training.lr=fast", "training.lr: Value 'fast' of type 'str' could not be converted to Float"),
+    ("training.lr=fast", "training.lr=fast should be a number"),
     ("student.model.hidden=big", "student.model.hidden='big' should be a whole number"),
-    ("saliency.mode=ofline", "saliency.mode: Invalid value 'ofline', expected one of [cached, online]"),
+    ("saliency.mode=ofline", "saliency.mode=ofline: did you mean 'online'?"),
+    ("training=3", "training=3: there is no such training; --help lists the choices"),
+    ("method.stages=3", "method.stages=3: it has settings of its own; --cfg job shows them"),
+    (
+        "method.stages.train.terms.ce=3",
+        "method.stages.train.terms.ce=3: it has settings of its own; --cfg job shows them",
+    ),
+    ("teacher.model=3", "teacher.model=3: it has settings of its own; --cfg job shows them"),
+    (
+        "method.grid=3 trial=1",
+        "method.grid=3 should be a list of settings, such as [{{method.lam: 0.1}}]",
+    ),
     ("trial=9", "trial=9: method none has trials 0 (its default) to 4"),
     ("split.validation=1.5", "split.validation=1.5 should be 0 or more and below 1"),
     ("teacher.seeds=[]", "teacher.seeds is empty; give at least one seed, such as teacher.seeds=[0]"),
@@ -155,7 +166,14 @@ def test_a_wrong_invocation_is_told_in_one_or_two_lines(
             "training: there is no setting 'training'; did you mean 'teacher.training'?",
         ),
         ("train-teacher", ["teacher=fnc"], "teacher=fnc: there is no such teacher; did you mean 'fcn'?"),
-        ("report", ["select=tets"], "select: Invalid value 'tets', expected one of [validation, test]"),
+        ("report", ["select=tets"], "select=tets: did you mean 'test'?"),
+        ("pack", ["from=A"], "from: there is no setting 'from'; choose from: debug, hydra, out, unpack"),
+        ("merge", ["frmo=A"], "frmo: there is no setting 'frmo'; did you mean 'from'?"),
+        (
+            "pack",
+            ["method=kd"],
+            "method: this command has no such setting or group; --help lists what it takes",
+        ),
         ("report", ["out=nowhere"], "no run records under nowhere: run `tsdistill distill` first, or "),
     ],
 )

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import wraps
 from importlib import import_module
 from itertools import pairwise
@@ -184,14 +185,16 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     if command == "status" and _asks(words):
         return [*_expand("distill", [word for word in words if word not in MULTIRUN]), *ASKING]
     if command not in COMPOSING:
-        lists = (*LISTS, *(["series"] if command == "explain" else []))
-        return [_as_text(_restriction(word, lists)) for word in words]
+        return [_as_text(_restriction(word, command)) for word in words]
     for word in words:
         group, _, choice = word.partition("=")
         if group in ("method", "teacher", "student", "dataset") and choice.startswith("["):
             # Hydra would merge them all into one.
             several = choice.strip("[]").replace(" ", "")
             raise TsdistillError(f"{word}: a run has one {group}; sweep over several by -m {group}={several}")
+    from tsdistill.config.mistakes import refuse_no_choice
+
+    refuse_no_choice(words)
     words = [_as_text(word) if _is_plain_path(word) else word for word in words]
     if not any("@" in word for word in words):
         return list(words)
@@ -249,20 +252,24 @@ def _as_text(word: str) -> str:
     return f"{name}={QuotedString(value, Quote.single).with_quotes()}"
 
 
-def _restriction(word: str, lists: Sequence[str]) -> str:
+def _restriction(word: str, command: str) -> str:
     """Write lists out for Hydra, which would sweep over ``metric=accuracy,kl``.
 
     ``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice.
     """
+    from tsdistill.config.schema import COMMANDS as SCHEMAS
+
+    taken = {field.name for field in fields(SCHEMAS[command])}
+    lists = (*LISTS, *(["series"] if command == "explain" else []))
     name, equals, value = word.partition("=")
     if not equals or value in ("null", "true", "false"):
         return word
-    if name == "from":  # no name that a schema's field may have
+    if name == "from" and "sources" in taken:  # no name that a schema's field may have
         return f"sources={value}"
     if name in lists:
         return word if value.startswith("[") else f"{name}=[{value}]"
     name = name.removesuffix(".name")  # the word by which it was trained will do, too
-    if name not in ("dataset", "method", "teacher", "student"):
+    if name not in ("dataset", "method", "teacher", "student") or "only" not in taken:
         return word
     return f"only.{name}=[{value.strip('[]')}]"
 

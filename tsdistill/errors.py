@@ -48,6 +48,7 @@ _CONTROLS = {
         *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
     )
 }
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in _CONTROLS}
 
 
 def visible(text: str) -> str:
@@ -56,6 +57,11 @@ def visible(text: str) -> str:
     Those that turn the direction of writing are among them; the tab and the end of a line stay.
     """
     return text.translate(_CONTROLS)
+
+
+def visible_json(text: str) -> str:
+    """Write the control characters in a JSON text as JSON escapes, so that it reads back the same."""
+    return text.translate(_JSON_CONTROLS)
 
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)

@@ -80,6 +80,16 @@ def test_for_programs_runs_are_json_or_csv(out: Path, capsys: pytest.CaptureFixt
     assert lines[0].startswith("error,schema,status,id,")
 
 
+def test_names_in_json_command_no_terminal_and_read_back_the_same(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "\x1b[2J\x9b31m\x7f\u202e\u2028é"
+    add(out, "cd12", hostile, 3, 0.5)
+    printed = told(capsys, f"out={out}", "format=json", "where=seed=3")
+    assert not set("\x1b\x9b\x7f\u202e") & set(printed) and "\\u009b" in printed and "é" in printed
+    assert json.loads(printed)[0]["method"] == hostile
+
+
 def test_one_run_is_shown_whole_and_two_are_compared(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = told(capsys, f"out={out}", "id=12e5678")  # no number, whatever Hydra's grammar says
     assert "method kd" in shown and "train train/loss: 0.25 (epoch 2)" in shown and "result.json" in shown
@@ -263,3 +273,15 @@ def test_verify_checks_all_changes_nothing_and_says_what_to_run_again(
         f"  run again: tsdistill train-teacher dataset.name=GunPoint teacher=fcn 'out={out}'",
     ]
     assert sorted(str(each) for each in out.rglob("*") if each.name != index.NAME) == before
+
+
+def test_the_command_for_a_damaged_teacher_makes_no_other_pool_than_the_one_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    add(Path("out"), "a1", "kd", 1, 0.5, settings={"training.epochs": EPOCHS})  # it asks nothing of a pool
+    add(Path("out"), "b2", "tsd", 1, 0.5, settings={"training.epochs": EPOCHS, "saliency.window": 7})
+    Path("out/teachers/GunPoint/t").mkdir(parents=True)
+    assert cli.run("runs", ("out=out", "verify=true")) == 1
+    again = "train-teacher dataset.name=GunPoint teacher=fcn saliency.window=7 out=out"
+    assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out

@@ -93,6 +93,30 @@ def test_channels_of_unequal_length():
     assert cut.x[0].tolist() == [[0, 2], [0, 1]]
 
 
+def test_one_long_series_cannot_make_short_ones_take_any_memory(monkeypatch):
+    monkeypatch.setattr("tsdistill.data.raw.PADDED_VALUES", 1000)
+    short, long = [[0.0, 1.0]] * 50, [[float(n) for n in range(30)]]
+    with pytest.raises(
+        TsdistillError,
+        match=r"x.ts: 51 series of 1 x 30 values would take 0.0 GiB, though they hold 130 values in all; "
+        "shorten series 1 or leave it out",
+    ):
+        RawPart.ragged([[one] for one in long + short], "ab" * 25 + "a", "x.ts")
+    test = RawPart.ragged([[one] for one in short], "ab" * 25)
+    train = RawPart.ragged([[one] for one in long * 2], "ab")
+    data = RawDataset("toy", train, test, "memory")
+    for lengths in ("pad", "resample"):
+        with pytest.raises(TsdistillError, match=r"^toy, test part: .*set dataset.max_length$"):
+            preprocess(data, Preprocessing(lengths=lengths))
+        assert preprocess(data, Preprocessing(lengths=lengths, max_length=8)).test.x.shape == (50, 1, 8)
+
+
+def test_padding_in_proportion_to_the_values_is_not_refused(monkeypatch):
+    monkeypatch.setattr("tsdistill.data.raw.PADDED_VALUES", 100)
+    part = RawPart.ragged([[[0.0] * 10], [[1.0] * 100]] * 10, "ab" * 10)
+    assert part.values.shape == (20, 1, 100)
+
+
 def test_gaps_are_filled_as_asked():
     data = raw([[NAN, 1, NAN, NAN, 4, NAN], [0, 0, 0, 0, 0, 0]])
     assert series(preprocess(data, Preprocessing()))[0] == [1, 1, 2, 3, 4, 4]

@@ -227,6 +227,25 @@ def test_a_hostile_data_file_is_refused_in_one_line(
     assert sorted(each.name for each in tmp_path.iterdir()) == [".told", "canary", "data"]
 
 
+@pytest.mark.parametrize(
+    ("reader", "name"), [("folder", "x_TRAIN.ts"), ("long", "x.csv")], ids=["ts", "long"]
+)
+def test_a_long_series_among_short_ones_is_refused_before_memory_is_asked_for(
+    bounded: Any, tmp_path: Path, reader: str, name: str
+) -> None:
+    """Without a limit on the process, the system would kill it rather than raise a MemoryError."""
+    texts = {
+        "folder": "@classLabel true a b\n@data\n" + "1," * 300_000 + "1:a\n" + "1:b\n" * 20_000,
+        "long": "id,time,channel,value,label\n"
+        + "".join(f"long,{n},0,1,a\n" for n in range(100_000))
+        + "".join(f"{n},0,0,1,b\n" for n in range(20_000)),
+    }
+    path = tmp_path / name
+    path.write_text(texts[reader])
+    told = bounded(lambda: load_dataset(conf_of(reader, path), None, tmp_path / "cache"))
+    assert told.startswith(f"{path}: 20,001 series of 1 x ") and "GiB" in told and "; shorten series" in told
+
+
 def pipe(path: Path) -> None:
     os.mkfifo(path)
 

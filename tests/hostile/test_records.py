@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tsdistill import cli
 from tsdistill.errors import TsdistillError
+from tsdistill.store.contents import Folder
 from tsdistill.store.listing import list_runs
-from tsdistill.store.manifest import MANIFEST, seal
+from tsdistill.store.manifest import FILES, MANIFEST, problem_with, seal
 from tsdistill.store.records import read_run, write_run
 
 LONG = bool(os.environ.get("TSDISTILL_LONG"))
@@ -242,6 +245,52 @@ def test_a_hostile_record_is_left_out_in_one_line(
     assert told.startswith(("left out: ", "refused: ")) and "\n" not in told and len(told) < 500
     assert canary.read_text() == "untouched"
     assert {path.name for path in tmp_path.iterdir()} <= {".told", "canary", "out", "outside"}
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12)
+entries = st.fixed_dictionaries(
+    {},
+    optional={
+        "sha256": leaves | st.from_regex("[0-9a-f]{64}", fullmatch=True),
+        "size": leaves | st.integers(-1, 2**34),
+        "more": leaves,
+    },
+)
+manifests = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner)
+) | st.fixed_dictionaries(
+    {
+        "schema": leaves | st.just(1),
+        "files": leaves | st.dictionaries(st.sampled_from(sorted(FILES)) | st.text(max_size=12), entries),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def hostile_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a record that every example spoils anew."""
+    return write(tmp_path_factory.mktemp("any") / "out", "ab12")
+
+
+@settings(max_examples=1000 if LONG else 60, deadline=None)
+@given(found=manifests.map(json.dumps) | st.text(max_size=60))
+def test_any_manifest_but_the_record_s_own_is_told_in_a_line(hostile_record: Path, found: str) -> None:
+    (hostile_record / MANIFEST).write_text(found, encoding="utf-8", errors="surrogatepass")
+    problem = problem_with(Folder(hostile_record))
+    assert problem and "\n" not in problem and len(problem) < 500
+    assert not list_runs(hostile_record.parents[2]).results
+    assert {path.name for path in hostile_record.parents[3].iterdir()} == {"out"}
+
+
+@settings(max_examples=600 if LONG else 40, deadline=None)
+@given(name=st.sampled_from(sorted(RESULT)), value=manifests | leaves)
+def test_any_result_is_listed_or_told_in_a_line(hostile_record: Path, name: str, value: object) -> None:
+    in_result(**{**RESULT, name: value})(hostile_record)
+    seal(hostile_record)
+    listing = list_runs(hostile_record.parents[2])
+    told = [each.problem for each in listing.damaged]
+    assert len(told) + len(listing.results) + listing.older == 1
+    assert all("\n" not in problem and len(problem) < 500 for problem in told)
 
 
 NAMES = {

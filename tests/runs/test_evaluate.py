@@ -255,7 +255,7 @@ def _remove(node: dict[str, Any], key: str) -> None:
     ("words", "told"),
     [
         (["method=tds"], "no stored run has method=tds: did you mean 'tsd'?"),
-        (["groups=[noise]"], "groups[0]: Invalid value 'noise', expected one of"),
+        (["groups=[noise]"], "groups[0]=noise should be one of"),
         (["series=0"], "series=0 should be 1 or more"),
         (["+serie=4"], "serie: there is no such setting; did you mean 'series'?"),
         (["window=30"], "window=30 is longer than the shortest series (24 steps)"),

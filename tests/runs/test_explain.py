@@ -1,5 +1,7 @@
 """What teacher and students look at, as pictures and arrays: which series, which numbers, all legible."""
 
+import errno
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -101,6 +103,27 @@ def test_pictures_and_arrays_of_a_univariate_set(out: Path, capsys: pytest.Captu
         told = [spearmanr(arrays["maps"][0, i], arrays["maps"][2, i])[0] for i in range(8)]
     line = next(line for line in capsys.readouterr().out.splitlines() if "tsd: Spearman" in line)
     assert float(line.split("Spearman ")[1].split()[0]) == pytest.approx(np.mean(told), abs=6e-4)
+
+
+def test_a_full_disk_leaves_the_earlier_pictures_and_arrays(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = out / "explain" / "Planted_shapelet" / "fcn_8" / "lstm_8"
+    words = [*QUICK, f"out={out}", "dataset=Planted_shapelet", "method=tsd"]
+    assert run("explain", words) == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(file: Any, *args: object, **kwargs: object) -> None:
+        Path(getattr(file, "name", file)).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for place in ("numpy.savez_compressed", "matplotlib.figure.Figure.savefig"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full if "numpy" in place else lambda self, *a, **k: full(*a, **k))
+            assert run("explain", words) == 2
+        said = capsys.readouterr().err
+        assert "No space left on device; free some space" in said and said.count("\n") == 1
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.usefixtures("only_svg")

@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 import tsdistill
 from tsdistill.cli import run
-from tsdistill.runs.predict import Predictions, as_csv
+from tsdistill.runs.predict import Predictions, as_csv, as_json_lines
 from tsdistill.store.listing import iter_results
 from tsdistill.store.records import read_run
 
@@ -123,6 +123,13 @@ def test_answers_as_csv_json_lines_and_npz(home: Path, capsys: pytest.CaptureFix
 def test_no_text_is_a_formula_but_numbers_stay() -> None:
     found = Predictions(("=1+1",), ("-1", "@x"), np.array([[0.75, 0.25]], np.float32), None)
     assert as_csv(found) == "series,label,p_-1,p_@x\n'=1+1,-1,0.75,0.25\n"
+
+
+def test_no_text_commands_a_terminal() -> None:
+    found = Predictions(("a\x9b31m",), ("\x1b[2J", "\u202eb"), np.array([[0.75, 0.25]], np.float32), None)
+    assert as_csv(found) == "series,label,p_\\x1b[2J,p_\\u202eb\na\\x9b31m,\\x1b[2J,0.75,0.25\n"
+    line = as_json_lines(found)
+    assert not set("\x1b\x9b\u202e") & set(line) and json.loads(line)["series"] == "a\x9b31m"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.artefact import is_leftover, place, read_artefact, safe_name, staged
+from tsdistill.store.artefact import is_leftover, place, read_artefact, replaced_whole, safe_name, staged
 from tsdistill.store.contents import Contents, Folder
+from tsdistill.store.listing import list_runs
 from tsdistill.store.manifest import hold
 
 
@@ -155,6 +156,33 @@ def test_what_a_killed_writer_was_about_to_replace_is_put_back(folder):
     assert read(folder) == "before" and listing(folder.parent) == [folder.name, "other"]
 
 
+KILLED_WITH_A_FILE = """
+import os, signal, sys
+from pathlib import Path
+from tsdistill.store.artefact import replaced_whole
+with replaced_whole(Path(sys.argv[1])) as new:
+    new.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_single_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "made" / "maps.npz"
+    for text in ("before", "after"):
+        with replaced_whole(path) as new:
+            new.write_text(text)
+        assert path.read_text() == text and listing(path.parent) == [path.name]
+    with pytest.raises(TsdistillError, match="free some space"), replaced_whole(path) as new:
+        new.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_text() == "after" and listing(path.parent) == [path.name]
+    killed = subprocess.run([sys.executable, "-c", KILLED_WITH_A_FILE, str(path)])
+    assert killed.returncode == -signal.SIGKILL and path.read_text() == "after"
+    with replaced_whole(path.with_name("other")) as new:
+        new.write_text("x")
+    assert listing(path.parent) == [path.name, "other"]  # what was half-written is swept up
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no umask there")
 def test_what_is_written_follows_the_umask(folder):
     before = os.umask(0o002)
@@ -179,16 +207,40 @@ for n in range(int(sys.argv[3])):
 """
 
 
-def test_writers_in_two_process_namespaces_lose_nothing(tmp_path):
-    """Two containers on one host: one host name, one folder, the same process ids."""
+def unshared() -> list[str]:
+    """What begins a command in a process namespace of its own."""
     unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("this system lets nobody make a process namespace (unshare)")
-    words = [*unshare, sys.executable, "-c", WRITER, str(tmp_path)]
+    return unshare
+
+
+def test_writers_in_two_process_namespaces_lose_nothing(tmp_path):
+    """Two containers on one host: one host name, one folder, the same process ids."""
+    words = [*unshared(), sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*words, mark, "60"]) for mark in "xy"]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert len(listing(tmp_path / "runs" / "Set")) == 120
     assert all(hold(Folder(path)) for path in (tmp_path / "runs" / "Set").iterdir())
+
+
+@pytest.mark.skipif(not os.environ.get("TSDISTILL_LONG"), reason="120 runs; set TSDISTILL_LONG=1")
+def test_two_sweeps_in_two_process_namespaces_lose_no_run(tmp_path):
+    words = [*unshared(), sys.executable, "-m", "tsdistill", "distill", "-m", "dataset.name=UnitTest"]
+    words += ["dataset.download=false", "data_root=null", "hardware=cpu", "hardware.jobs=1", "teacher=fcn_8"]
+    words += ["teacher.training.epochs=1", "student=lstm_8", "training.epochs=1", "method=kd", "out=out"]
+    sweeps = [
+        subprocess.Popen(
+            [*words, f"seed={','.join(map(str, seeds))}"], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        for seeds in (range(60), range(60, 120))
+    ]
+    assert [sweep.wait() for sweep in sweeps] == [0, 0]
+    found = list_runs(tmp_path / "out")
+    assert sorted(run["seed"] for run in found.results) == list(range(120))
+    assert not found.damaged and not found.failures
+    assert len(list((tmp_path / "out" / "teachers" / "UnitTest").iterdir())) == 1
+    assert not list((tmp_path / "out").rglob(".*tmp-*"))
 
 
 RACER = """

@@ -3,15 +3,17 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
 from tsdistill.config.schema import RunsConf
 from tsdistill.console import fold, print_table, say, shares, shorten, table_width
-from tsdistill.errors import TsdistillError
+from tsdistill.errors import TsdistillError, visible, visible_json
 from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
 from tsdistill.store.lookup import contents_of
@@ -102,14 +104,14 @@ def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]], failed: 
         _write(Path(conf.to).expanduser(), out, results)
         return
     if conf.format.value == "json":
-        print(to_json(results), end="")
+        print(visible_json(to_json(results)), end="")
         return
     if conf.format.value == "csv":
         from tsdistill.report.frame import as_csv
 
         print(as_csv(_frame(out, results)), end="")
         return
-    print_table(_table(results, table_width()))
+    _print_rows(results, table_width())
     finished = sum(result["status"] != "failed" for result in results)
     say(f"{finished} runs, {failed} failed under {out}; id=ID shows one, id=A,B compares two")
 
@@ -128,17 +130,28 @@ def _write(path: Path, out: Path, results: Sequence[dict[str, Any]]) -> None:
     say(f"{len(results)} runs written to {path}")
 
 
-def _table(results: Sequence[Mapping[str, Any]], width: int) -> Table:
-    """The list of runs; names are shortened where the table would be wider than ``width``."""
+def _print_rows(results: Sequence[Mapping[str, Any]], width: int) -> None:
+    """Print the list of runs; names are shortened where the table would be wider than ``width``.
+
+    It is written as plain text: there may be 100,000 rows, each of which takes rich a millisecond.
+    """
     rows = _cells(results)
     heads = HEADS if any(row[-1] for row in rows) else HEADS[:-1]
     widths = _widths([[head, *(row[at] for row in rows)] for at, head in enumerate(heads)], width)
-    table = Table(box=None, pad_edge=False, collapse_padding=True, padding=(0, 1, 0, 0))
-    for head, column in zip(heads, widths, strict=True):
-        table.add_column(head, justify="right" if head in FIGURES else "left", width=column)
-    for row in rows:
-        table.add_row(*(escape(shorten(cell, column)) for cell, column in zip(row, widths, strict=False)))
-    return table
+    rights = [head in FIGURES for head in heads]
+    for row in [heads, *rows]:
+        cells = [
+            (cell if len(cell) <= column and cell.isascii() else shorten(visible(cell), column)).split("\n")
+            for cell, column in zip(row, widths, strict=False)
+        ]
+        for line in zip_longest(*cells, fillvalue=""):
+            columns = zip(line, widths, rights, strict=True)
+            print(visible(" ".join(_filled(*column) for column in columns).rstrip()))
+
+
+def _filled(cell: str, width: int, right: bool) -> str:
+    space = " " * max(width - cell_len(cell), 0)
+    return space + cell if right else cell + space
 
 
 def _widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:

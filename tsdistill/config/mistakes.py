@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, EnumNode, ListConfig
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -18,7 +18,8 @@ from omegaconf.errors import (
 
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import COMMANDS
-from tsdistill.errors import nearest
+from tsdistill.config.targets import spell
+from tsdistill.errors import TsdistillError, nearest
 
 _NO_SUCH_OPTION = re.compile(
     r"Could not find '(?P<what>[^']+)'\n\nAvailable options in '(?P<group>[^']+)':(?P<rest>.*?)"
@@ -47,7 +48,7 @@ def explain(error: BaseException) -> str:
         if isinstance(step, ConfigAttributeError | ConfigKeyError) and step.full_key:
             return _unknown_key(step)
         if isinstance(step, ValidationError) and step.full_key:
-            return f"{step.full_key}: {_sentence(step.msg or str(step))}"
+            return _wrong_value(step)
         if isinstance(step, InterpolationResolutionError):
             return _sentence(str(step))
     return _hydra(error)
@@ -60,6 +61,29 @@ def _chain(error: BaseException) -> Iterable[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
+def _wrong_value(error: OmegaConfBaseException) -> str:
+    """A value that its setting can't have."""
+    parent: Any = error.parent_node
+    node: Any = error.child_node
+    told = f"{error.full_key}={_shown(error.value)}"
+    if isinstance(node, DictConfig):
+        names = ", ".join(f"{error.full_key}.{name}" for name in map(str, node))
+        return f"{told}: it has settings of its own" + (f"; set one of {names}" if names else "")
+    if isinstance(node, EnumNode):
+        return f"{told}: {nearest(_shown(error.value), (member.name for member in node.enum_type))}"
+    inner = node is None and isinstance(parent, ListConfig)
+    if node is None and not inner:
+        return f"{error.full_key}: {_sentence(error.msg or str(error))}"
+    return f"{told} should be {spell(parent._metadata.element_type if inner else node._metadata.ref_type)}"
+
+
+def _shown(value: Any) -> str:
+    """A value as the user wrote it."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)
+
+
 def _unknown_key(error: OmegaConfBaseException) -> str:
     full_key = str(error.full_key)
     parent_path, _, key = full_key.rpartition(".")
@@ -67,7 +91,13 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     where = f"{parent_path} has no key '{key}'" if parent_path else f"there is no setting '{key}'"
     deeper = [f"{name}.{key}" for name in names if _holds(parent, name, key)]
-    return f"{full_key}: {where}; {nearest(deeper[0], deeper) if deeper else nearest(key, names)}"
+    near = nearest(deeper[0], deeper) if deeper else nearest(key, map(_written, names))
+    return f"{full_key}: {where}; {near}"
+
+
+def _written(name: str) -> str:
+    """The word by which a setting is written; ``from`` is no name that a schema's field may have."""
+    return "from" if name == "sources" else name
 
 
 def _holds(parent: DictConfig, name: str, key: str) -> bool:
@@ -92,6 +122,19 @@ def _hydra(error: BaseException) -> str:
             return f"{key}: this command has no such setting or group; --help lists what it takes"
         return f"{key}: there is no such setting or group; {nearest(key, _known())}"
     return _sentence(text)
+
+
+def refuse_no_choice(words: Iterable[str]) -> None:
+    """Refuse a number or null in the place of a group's choice, which Hydra would not name.
+
+    Raises:
+        TsdistillError: there is one.
+    """
+    for word in words:
+        group, _, choice = word.partition("=")
+        is_none = re.fullmatch(r"null|true|false|[+-]?[\d.]+(e[+-]?\d+)?", choice, re.IGNORECASE)
+        if is_none and re.fullmatch(r"\w+", group) and (conf_folder() / group).is_dir():
+            raise TsdistillError(f"{word}: there is no such {group}; --help lists the choices")
 
 
 def _known() -> set[str]:

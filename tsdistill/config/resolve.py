@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 import tsdistill
 from tsdistill.config.canonical import canonical
@@ -27,6 +27,11 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+NODES = (
+    *("dataset", "method", "method.stages", "student.model", "training.scheduler"),
+    *("teacher.kind", "teacher.model", "teacher.training.scheduler"),
+)
+"""Places that hold settings of their own, though their schema takes anything."""
 UNSET = ("grid", "ranges", "stages", "name")
 """Keys of a method that are no settings of it."""
 LARGEST_SEED = 2**32 - 1
@@ -42,6 +47,7 @@ def check_composed(conf: DictConfig) -> None:
         TsdistillError: names the setting.
     """
     check_keys(conf)
+    check_nodes(conf)
     for path, value in _leaves(OmegaConf.to_container(conf, resolve=True), ""):
         if isinstance(value, float) and not math.isfinite(value):
             raise TsdistillError(f"{path}={value} should be a finite number")
@@ -84,6 +90,38 @@ def check_keys(conf: DictConfig, path: str = "") -> None:
             check_keys(conf[key], f"{path}{key}.")
 
 
+def check_nodes(conf: DictConfig) -> None:
+    """Refuse a single value in the place of a node, a stage or a term.
+
+    Raises:
+        TsdistillError: names the setting.
+    """
+    stages = _inside(conf, "method.stages")
+    parts = [f"{stage}.{part}" for stage in stages for part in ("terms", "weights")]
+    terms = [term for stage in stages for term in _inside(conf, f"{stage}.terms")]
+    for path in (*NODES, *stages, *parts, *terms):
+        value = _selected(conf, path)
+        if value is not None and not isinstance(value, DictConfig):
+            raise TsdistillError(f"{path}={value}: it has settings of its own; --cfg job shows them")
+    grid = _selected(conf, "method.grid")
+    if grid is not None and not (
+        isinstance(grid, ListConfig) and all(isinstance(each, DictConfig) for each in grid)
+    ):
+        raise TsdistillError(
+            f"method.grid={grid} should be a list of settings, such as [{{method.lam: 0.1}}]"
+        )
+
+
+def _inside(conf: DictConfig, path: str) -> list[str]:
+    """Places of all that stands in a node; none where no node is."""
+    node = _selected(conf, path)
+    return [f"{path}.{name}" for name in map(str, node)] if isinstance(node, DictConfig) else []
+
+
+def _selected(conf: DictConfig, path: str) -> Any:
+    return OmegaConf.select(conf, path, throw_on_missing=False)
+
+
 def settle_method(conf: DictConfig) -> None:
     """Add to the last stage what ``method=NAME+tsd`` adds, then apply the trial; in place.
 
@@ -93,6 +131,7 @@ def settle_method(conf: DictConfig) -> None:
     Raises:
         TsdistillError: the method has TSD already, or see ``apply_trial``.
     """
+    check_nodes(conf)
     added = conf.method.get("added")
     if added is not None:
         stages = conf.method.get("stages") or {}

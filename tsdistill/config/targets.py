@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import Enum
 from importlib import import_module
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -71,7 +72,7 @@ def check_target(node: Mapping[str, Any], path: str, supplied: Collection[str] =
                 f"{path}.{key}: {node['_target_']} takes no such setting; {nearest(key, valid)}"
             )
         if key in hints and not _fits(value, hints[key]):
-            raise TsdistillError(f"{path}.{key}={value!r} should be {_spell(hints[key])}")
+            raise TsdistillError(f"{path}.{key}={value!r} should be {spell(hints[key])}")
     required = {n for n in known if signature.parameters[n].default is inspect.Parameter.empty}
     missing = sorted(required - set(settings) - set(supplied))
     if missing:
@@ -145,15 +146,20 @@ def _fits(value: object, hint: Any) -> bool:
     return True
 
 
-def _spell(hint: Any) -> str:
+def spell(hint: Any) -> str:
     """An annotated type in the user's words."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if inspect.isclass(hint) and issubclass(hint, Enum):
+        return "one of " + ", ".join(member.name for member in hint)
     if origin in (Union, UnionType):
-        return " or ".join(_spell(option) for option in arguments)
+        return " or ".join(spell(option) for option in arguments)
     if origin is Literal:
         return "one of " + ", ".join(str(a) for a in arguments)
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", NoneType: "null"}
     if inspect.isclass(origin) and issubclass(origin, Sequence):
         wanted = [a for a in arguments if a is not Ellipsis]
-        return "a list" + (f" of {_spell(wanted[0]).removeprefix('a ')}s" if wanted else "")
+        inner = spell(wanted[0]) if wanted else ""
+        if not inner or inner.startswith("one of "):
+            return "a list" + (f" of any of {inner.removeprefix('one of ')}" if inner else "")
+        return f"a list of {inner.removeprefix('a ')}s"
     return names.get(hint, str(hint))

@@ -18,6 +18,7 @@ from tsdistill.data.parsed import content_key
 from tsdistill.data.preprocess import inside
 from tsdistill.data.raw import RawDataset
 from tsdistill.errors import TsdistillError, nearest
+from tsdistill.store.artefact import replaced_whole
 
 _ARCHIVE = "tsdistill.data.archive.ArchiveReader"
 _SWEEP = re.compile(r"(dataset\.name=)(.*@.*)")
@@ -265,8 +266,8 @@ def _draw_means(name: str, x: Any, y: Any, classes: tuple[str, ...], path: Path)
     panels[-1].set_xlabel("step")
     if len(classes) <= 10:
         figure.legend(*panels[0].get_legend_handles_labels(), title="class", loc="outside right upper")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with replaced_whole(path) as new:
+        figure.savefig(new, format="png")
 
 
 # ---------------------------------------------------------------------------------------------- fetching

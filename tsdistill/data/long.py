@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsdistill.data.own import OwnFiles
-from tsdistill.data.raw import RawPart
+from tsdistill.data.raw import RawPart, refuse_vast
 from tsdistill.data.text import is_number, text_lines
 from tsdistill.data.types import IntArray
 from tsdistill.data.wide import read_header, read_parquet
@@ -52,6 +52,8 @@ class LongReader(OwnFiles):
         numbers = _numbers(frame[self.value], _Rows(path, frame))
         step = _steps(series, _times(frame[self.time], _Rows(path, frame)))
         shape = (len(ids), len(channels), int(step.max()) + 1)
+        longest = ids[series[step.argmax()]]
+        refuse_vast(shape, len(frame), str(path), f"shorten series {longest!r} or leave it out")
         cell = np.ravel_multi_index((series, channel, step), shape)
         _refuse_doubles(cell, _Rows(path, frame))
         values = np.full(shape, np.nan, dtype=np.float32)

@@ -19,7 +19,7 @@ from tsdistill.data.preprocess import (
     standardise,
     true_steps,
 )
-from tsdistill.data.raw import RawDataset, RawPart, Values
+from tsdistill.data.raw import RawDataset, RawPart, Values, refuse_vast
 from tsdistill.data.types import IntArray, Part
 from tsdistill.errors import TsdistillError
 
@@ -120,6 +120,8 @@ class Preparation:
         if self.cut is not None:
             self._refuse(lengths.min(axis=1) < self.cut, lengths, name, f"at least {self.cut}")
             return resample(values[:, :, : self.cut], self.length), None, notes
+        N, C = lengths.shape
+        refuse_vast((N, C, self.length), values.size, name, "give fewer series at a time")
         if self.how.lengths == "resample":
             if (lengths != self.length).any():
                 shortest, longest = int(lengths.min()), int(lengths.max())

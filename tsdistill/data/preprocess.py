@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tsdistill.data.raw import RawDataset, Values
+from tsdistill.data.raw import RawDataset, Values, refuse_vast
 from tsdistill.data.text import is_number
 from tsdistill.data.types import FloatArray, IntArray, Part, TimeSeriesDataset
 from tsdistill.errors import TsdistillError, nearest
@@ -80,7 +80,7 @@ def preprocess(raw: RawDataset, how: Preprocessing) -> TimeSeriesDataset:
         "test": Series(raw.test.values, raw.test.lengths),
     }
     notes += fill_gaps(parts, how.gaps, raw.name)
-    true_lengths, length_notes = _settle_lengths(parts, how)
+    true_lengths, length_notes = _settle_lengths(parts, how, raw.name)
     x_train, x_test = _scale(parts["train"].values, parts["test"].values, true_lengths, how.scaling)
     train = Part(x_train, y_train, true_lengths[0])
     test = Part(x_test, y_test, true_lengths[1])
@@ -214,7 +214,7 @@ def inside(lengths: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
 
 
 def _settle_lengths(
-    parts: dict[str, Series], how: Preprocessing
+    parts: dict[str, Series], how: Preprocessing, name: str
 ) -> tuple[tuple[IntArray | None, IntArray | None], list[str]]:
     """Bring both parts to one length in place; return the true lengths under ``pad``, and notes."""
     train, test = parts["train"], parts["test"]
@@ -236,16 +236,24 @@ def _settle_lengths(
         return (None, None), notes
     if how.lengths == "resample":
         target = min(int(train.lengths.max()), limit)
+        _refuse_vast_parts(parts, target, name)
         for part in parts.values():
             part.values = resample_each(part, np.full_like(part.lengths, target), target)
         return (None, None), notes
     width = min(longest, limit)
+    _refuse_vast_parts(parts, width, name)
     true = []
     for part in parts.values():
         wanted = np.minimum(part.lengths, limit)
         part.values = resample_each(part, wanted, width)
         true.append(wanted.max(axis=1))
     return (true[0], true[1]), notes
+
+
+def _refuse_vast_parts(parts: dict[str, Series], width: int, name: str) -> None:
+    for half, part in parts.items():
+        N, C = part.lengths.shape
+        refuse_vast((N, C, width), part.values.size, f"{name}, {half} part", "set dataset.max_length")
 
 
 def resample(x: Values, length: int) -> Values:

@@ -9,8 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tsdistill.data.types import IntArray
+from tsdistill.errors import TsdistillError
 
 Values = NDArray[np.floating[Any]]
+
+PADDED_VALUES = 2**28
+"""So many values an array of padded series may always have: 1 GiB as float32."""
+PADDED_TIMES = 8
+"""A larger one may have so many times the values that the series themselves have."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,26 @@ class RawPart:
 
     @classmethod
     def ragged(
-        cls, series: Sequence[Values | Sequence[Sequence[float] | Values]], labels: Sequence[object]
+        cls,
+        series: Sequence[Values | Sequence[Sequence[float] | Values]],
+        labels: Sequence[object],
+        where: str = "x",
     ) -> "RawPart":
         """Pack series whose channels may each have a length of their own.
 
         Args:
             series: for each of the N series a (C, T_n) array, or for each of its C channels (T_nc,) values.
             labels: the label of each series.
+            where: where they come from, for messages.
+
+        Raises:
+            TsdistillError: see ``refuse_vast``.
         """
         lengths = np.array([[len(channel) for channel in one] for one in series], dtype=np.int64)
-        values = np.full((*lengths.shape, int(lengths.max())), np.nan, dtype=np.float32)
+        shape = (*lengths.shape, int(lengths.max()))
+        longest = int(lengths.max(axis=1).argmax()) + 1
+        refuse_vast(shape, int(lengths.sum()), where, f"shorten series {longest} or leave it out")
+        values = np.full(shape, np.nan, dtype=np.float32)
         for n, one in enumerate(series):
             if isinstance(one, np.ndarray):
                 values[n, :, : one.shape[1]] = one
@@ -67,6 +83,27 @@ class RawPart:
         """Take the series at ``index``, (n,) int64, in that order."""
         labels = tuple(self.labels[i] for i in index)
         return RawPart(self.values[index], self.lengths[index], labels, self.channels)
+
+
+def refuse_vast(shape: tuple[int, int, int], held: int, where: str, advice: str) -> None:
+    """Refuse an array that is nearly all padding: one long series can make many short ones take any memory.
+
+    Args:
+        shape: (N, C, T) of the array.
+        held: values that the series themselves have.
+        where: where they come from, for the message.
+        advice: what the user can do, likewise.
+
+    Raises:
+        TsdistillError: it has more than ``PADDED_VALUES`` values, and more than ``PADDED_TIMES`` those held.
+    """
+    N, C, T = shape
+    wanted = N * C * T
+    if wanted > max(PADDED_VALUES, PADDED_TIMES * held):
+        raise TsdistillError(
+            f"{where}: {N:,} series of {C} x {T:,} values would take {wanted * 4 / 2**30:,.1f} GiB, "
+            f"though they hold {held:,} values in all; {advice}"
+        )
 
 
 def trailing_lengths(values: Values) -> IntArray:

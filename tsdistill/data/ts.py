@@ -63,7 +63,7 @@ def read_ts(path: Path, labelled: bool = True) -> RawPart:
             labels.append(label)
     if not series:
         raise TsdistillError(f"{path}: no series after @data")
-    return RawPart.ragged(series, labels)
+    return RawPart.ragged(series, labels, str(path))
 
 
 def _read_header(path: Path, lines: Iterator[tuple[int, str]], labelled: bool) -> _Header:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tsdistill.data.long import LongReader
 from tsdistill.data.npz import load_arrays, part_of
-from tsdistill.data.raw import RawPart, Values, trailing_lengths
+from tsdistill.data.raw import RawPart, Values, refuse_vast, trailing_lengths
 from tsdistill.data.text import is_number, parse_numbers, text_lines
 from tsdistill.data.ts import read_ts
 from tsdistill.data.wide import check_width, fields_of, read_parquet
@@ -186,7 +186,11 @@ def _wide(rows: Sequence[Values], numbers: Sequence[int], path: Path) -> RawPart
     """Rows of values, short ones filled with NaN, as a part of one channel."""
     if not rows:
         raise TsdistillError(f"{path}: no series in it")
-    table = np.full((len(rows), 1, max(map(len, rows))), np.nan, dtype=np.float32)
+    lengths = [len(row) for row in rows]
+    shape = (len(rows), 1, max(lengths))
+    longest = numbers[lengths.index(max(lengths))]
+    refuse_vast(shape, sum(lengths), str(path), f"shorten row {longest} or leave it out")
+    table = np.full(shape, np.nan, dtype=np.float32)
     for at, row in enumerate(rows):
         table[at, 0, : len(row)] = row
     if (empty := np.isnan(table).all(axis=(1, 2))).any():

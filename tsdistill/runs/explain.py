@@ -23,7 +23,7 @@ from tsdistill.report.figures.style import save, style
 from tsdistill.runs.cast import cast_of, names_of, pair_folder
 from tsdistill.runs.maps import MapSettings, Sample, draw_sample, perturbation_maps, sample_of, teacher_maps
 from tsdistill.runs.restore import Scene, read_whole, restore_scene, restore_student
-from tsdistill.store.artefact import safe_name
+from tsdistill.store.artefact import replaced_whole, safe_name
 from tsdistill.store.selection import stored_runs
 
 MOST_CLASSES = 9
@@ -340,5 +340,5 @@ def _save_arrays(path: Path, looks: _Looks, shown: _Looks | None) -> None:
     if shown is not None:
         arrays["shown_rows"] = shown.sample.rows
         arrays["shown_maps"] = np.stack(list(shown.maps.values()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **arrays)
+    with replaced_whole(path) as new, new.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -19,7 +19,7 @@ from tsdistill.data.types import FloatArray
 from tsdistill.data.unlabelled import read_unlabelled
 from tsdistill.deploy.bundle import STUDENT
 from tsdistill.deploy.student import Student, probabilities
-from tsdistill.errors import TsdistillError
+from tsdistill.errors import TsdistillError, visible, visible_json
 from tsdistill.runs.load import load, restore
 from tsdistill.store.artefact import replaced_whole
 
@@ -137,8 +137,9 @@ def _numbers(found: Predictions) -> list[list[str]]:
 
 
 def _plain(text: str) -> str:
-    """Text that no spreadsheet takes for a formula; a number is none."""
-    return f"'{text}" if text.startswith(_FORMULA) and not is_number(text) else text
+    """Text that commands neither a spreadsheet nor a terminal; a number is no formula."""
+    neutral = f"'{text}" if text.startswith(_FORMULA) and not is_number(text) else text
+    return visible(neutral)
 
 
 def as_json_lines(found: Predictions) -> str:
@@ -149,7 +150,7 @@ def as_json_lines(found: Predictions) -> str:
         line["probabilities"] = _by_class(found, at)
         if found.saliency is not None:
             line["saliency"] = [float(f"{value:.7g}") for value in found.saliency[at]]
-        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+        lines.append(visible_json(json.dumps(line, ensure_ascii=False)) + "\n")
     return "".join(lines)
 
 

@@ -53,12 +53,19 @@ def teacher_again(folder: Path, results: Iterable[Mapping[str, Any]]) -> str:
         folder: where it lies.
         results: of the runs that are whole; one that used it tells the settings.
     """
-    for result in results:
-        if safe_name(result["dataset"]) == folder.parent.name and folder.name in _used(folder, result):
-            words = _changed(result, apart=("teacher.name",))
-            taught = [word for word in words if word.partition(".")[0] in _TAUGHT]
-            return _command("train-teacher", result, [f"teacher={result['teacher']}", *taught], folder)
-    return ON_DEMAND
+    here = (result for result in results if safe_name(result["dataset"]) == folder.parent.name)
+    users = sorted(here, key=_has_no_pool)  # `train-teacher` makes a pool as well: one that is used
+    result = next((each for each in users if folder.name in _used(folder, each)), None)
+    if result is None:
+        return ON_DEMAND
+    words = _changed(result, apart=("teacher.name",))
+    taught = [word for word in words if word.partition(".")[0] in _TAUGHT]
+    return _command("train-teacher", result, [f"teacher={result['teacher']}", *taught], folder)
+
+
+def _has_no_pool(result: Mapping[str, Any]) -> bool:
+    """Whether a run's method asks nothing of a pool; its settings then say nothing of one."""
+    return not any(name.startswith("saliency.") for name in result["settings"])
 
 
 def _used(folder: Path, result: Mapping[str, Any]) -> tuple[str, ...]:

@@ -226,6 +226,8 @@ def problem_of(aside: Path) -> str:
 def replaced_whole(path: Path) -> Iterator[Path]:
     """Write one file whole or not at all, in the place of one that is there.
 
+    What a killed writer left beside it is removed.
+
     Args:
         path: where the file goes; its folder is made.
 
@@ -239,6 +241,8 @@ def replaced_whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             set_aside(path, "a folder in the place of a file")
+        with suppress(OSError):  # a folder may be writable and not readable
+            sweep(path.parent)
         with owned(path) as temporary:
             try:
                 yield temporary

@@ -1,9 +1,10 @@
 """The files of one stored thing: all that is read of a record or a teacher is read through here."""
 
 import hashlib
+import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,16 +117,17 @@ class Folder(Contents):
 
     def stamp(self) -> tuple[str, float]:
         """See :class:`Contents`."""
-        return stamp_of({path.name: path for path in self.path.iterdir()})
+        top = str(self.path)
+        return stamp_of({name: f"{top}/{name}" for name in os.listdir(top)})  # noqa: PTH208
 
 
-def stamp_of(files: dict[str, Path], about: str = "") -> tuple[str, float]:
+def stamp_of(files: Mapping[str, Path | str], about: str = "") -> tuple[str, float]:
     """Files by inode, size and times, hashed with what is said about them; seconds since the last changed.
 
     Raises:
         OSError: a file can't be read.
     """
-    stats = sorted((name, path.stat()) for name, path in files.items())
+    stats = sorted((name, os.stat(path)) for name, path in files.items())  # noqa: PTH116 (twice as fast)
     facts = [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
     latest = max((s.st_ctime for _, s in stats), default=0.0)
     return hashlib.sha256(f"{about}{facts!r}".encode()).hexdigest(), time.time() - latest

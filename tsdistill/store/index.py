@@ -15,7 +15,7 @@ from typing import Self
 
 NAME = "index.sqlite"
 _TABLE = (
-    "CREATE TABLE verified (record TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL, "
+    "CREATE TABLE verified (record TEXT PRIMARY KEY, stamp TEXT NOT NULL, result TEXT NOT NULL, "
     "checksum INTEGER NOT NULL)"
 )
 YOUNGEST_SECONDS = 2.0
@@ -61,7 +61,7 @@ class Index:
         self._seen.add(record)
         found: list[str] = []
         if self._file is not None:
-            query = "SELECT content, checksum FROM verified WHERE record = ? AND stamp = ?"
+            query = "SELECT result, checksum FROM verified WHERE record = ? AND stamp = ?"
             rows = self._file.execute
             self._tried(lambda: found.extend(_sound(record, stamp, rows(query, (record, stamp)))))
         return found[0] if found else None

@@ -136,7 +136,7 @@ def _verified(record: Contents | None, index: Index) -> Iterator[dict[str, Any]]
         try:
             stamp, age = record.stamp()
             known = index.get(record.name, stamp)
-            result = json.loads(known) if known is not None else _read(record)
+            result = json.loads(known) if known is not None else with_nan(_read(record))
         except BROKEN:
             if identity is not None and record.identity() == identity and _is_stamp(record, stamp):
                 raise
@@ -144,7 +144,7 @@ def _verified(record: Contents | None, index: Index) -> Iterator[dict[str, Any]]
             continue
         if known is None and age > YOUNGEST_SECONDS and _is_stamp(record, stamp):
             index.put(record.name, stamp, json.dumps(result, separators=(",", ":")))
-        yield with_nan(result)
+        yield result
         return
 
 

@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 from tsdistill.report.names import broken
+from tsdistill.store.artefact import replaced_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,10 +193,12 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
         figure: drawn within ``style()``, and saved within it too.
         folder: it is made if need be.
         name: file name without its ending.
+
+    Raises:
+        TsdistillError: a file can't be written; an earlier one of the same name then stays.
     """
     from matplotlib.transforms import Bbox
 
-    folder.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()
     figure.set_layout_engine(None)  # settled: laid out and measured once, not once a format
     drawn = figure.get_tightbbox().padded(0.02)
@@ -204,5 +207,6 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     paths = []
     for kind in FORMATS:
         paths.append(folder / f"{name}.{kind}")
-        figure.savefig(paths[-1], dpi=160, bbox_inches=box, metadata=undated[kind])
+        with replaced_whole(paths[-1]) as new:
+            figure.savefig(new, format=kind, dpi=160, bbox_inches=box, metadata=undated[kind])
     return paths
