@@ -344,6 +344,26 @@ def test_importing_the_room_is_light():
 
 
 @pytest.mark.usefixtures("only_svg")
+def test_what_a_killed_report_left_is_removed(sweep, monkeypatch):
+    out = sweep()
+    program = """
+import os, sys
+from pathlib import Path
+from tsdistill.report import html
+from tsdistill.report.write import write_report
+
+html.to_html = lambda *_: os._exit(9)
+write_report(Path(sys.argv[1]))
+"""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", program, str(out)]
+    assert subprocess.run(command, cwd=root, check=False).returncode == 9
+    left = [path for path in out.iterdir() if path.name.startswith(".report")]
+    assert len([path for path in left if path.is_dir()]) == 1
+    write_report(out)
+    assert not any(path.exists() for path in left)
+
+
 def test_a_full_disk_leaves_the_earlier_report_whole(sweep, monkeypatch):
     out = sweep()
     folder = write_report(out).folder

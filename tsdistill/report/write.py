@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report.frame import as_csv, of_one_type
 from tsdistill.report.names import file_name
 from tsdistill.store.artefact import cannot_write
+from tsdistill.store.temporary import owned, remove, sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,26 +136,35 @@ def _written_whole(folder: Path, *, keep_figures: bool) -> Iterator[Path]:
     """Yield a fresh folder whose files take the place of those in ``folder`` once all are written.
 
     Figures and tables of an earlier report go, figures unless they are kept; whatever else lies there stays.
-    A disk that is full changes nothing.
+    A disk that is full changes nothing. What a killed report left is removed.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
-            new = Path(made)
-            yield new
-            kept = set()
-            for path in sorted(path for path in new.rglob("*") if path.is_file()):
-                place = folder / path.relative_to(new)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(place)
-                kept.add(place)
-            for name in [TABLES] if keep_figures else [TABLES, FIGURES]:
-                for old in set((folder / name).glob("*.*")) - kept:
-                    old.unlink()
-            with suppress(OSError):  # it is not there, or it still holds something
-                (folder / FIGURES).rmdir()
+        with suppress(OSError):  # a folder may be writable and not readable
+            sweep(folder.parent)
+        with owned(folder) as new:
+            new.mkdir()
+            try:
+                yield new
+                _put_in_place(new, folder, keep_figures=keep_figures)
+            finally:
+                remove(new)
     except OSError as error:
         raise cannot_write(folder, error) from error
+
+
+def _put_in_place(new: Path, folder: Path, *, keep_figures: bool) -> None:
+    kept = set()
+    for path in sorted(path for path in new.rglob("*") if path.is_file()):
+        place = folder / path.relative_to(new)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+        kept.add(place)
+    for name in [TABLES] if keep_figures else [TABLES, FIGURES]:
+        for old in set((folder / name).glob("*.*")) - kept:
+            old.unlink()
+    with suppress(OSError):  # it is not there, or it still holds something
+        (folder / FIGURES).rmdir()
 
 
 def _write_frames(folder: Path, report: "Report") -> list[str]:
