@@ -139,6 +139,16 @@ def is_live() -> bool:
 
 
 @contextmanager
+def working(at: str) -> Iterator[None]:
+    """Show on a terminal that a command is at something; elsewhere nothing is shown."""
+    if not is_live():
+        yield
+        return
+    with console.status(escape(at)):
+        yield
+
+
+@contextmanager
 def epochs_shown(title: str, epochs: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
     """Show a training run: a bar with losses and time left on a terminal, a line now and then elsewhere.
 

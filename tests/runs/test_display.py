@@ -134,6 +134,9 @@ def test_plain_lines_where_the_terminal_is_dumb_or_wants_no_colour(
     terminal = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm", **environment})
     monkeypatch.setattr(module, "console", terminal)
     assert is_live() is live
+    with module.working("[drawing] figures"):
+        pass
+    assert ("[drawing] figures" in terminal.file.getvalue()) is live  # type: ignore[attr-defined]
 
 
 def test_a_process_forwards_what_it_says_and_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

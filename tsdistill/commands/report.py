@@ -11,7 +11,7 @@ def run(composed: Any) -> None:
     from omegaconf import OmegaConf
 
     from tsdistill.config.resolve import check_composed
-    from tsdistill.console import console
+    from tsdistill.console import console, working
     from tsdistill.report.options import Options
     from tsdistill.report.write import write_report
 
@@ -34,7 +34,8 @@ def run(composed: Any) -> None:
         style=conf.style.value,
     )
     to, again = (None if name is None else Path(name).expanduser() for name in (conf.to, conf.again))
-    write_report(folders(conf.out), options, console, to=to, again=again)
+    with working("reading records, comparing methods and drawing figures"):
+        write_report(folders(conf.out), options, console, to=to, again=again)
 
 
 def _kinds(figures: Any) -> bool | tuple[str, ...]:
