@@ -53,10 +53,13 @@ def stop() -> None:
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def heeded(*, once: bool = False) -> Iterator[None]:
     """Let both signals raise ``Stopped`` in the meantime, at once or at the end of what is ``deferred``.
 
     Elsewhere than in the main thread, which alone may handle signals, nothing changes.
+
+    Args:
+        once: after a signal was heeded, ignore further ones for good: the process is about to end.
     """
     global _asked, _heeding
     if threading.current_thread() is not threading.main_thread():
@@ -68,7 +71,7 @@ def heeded() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if once and _asked is not None else handler)
         _asked, _heeding = None, outer
 
 
@@ -93,7 +96,7 @@ def heeded_by_worker() -> Iterator[None]:
         yield
         return
     try:
-        with heeded():
+        with heeded(once=True):
             yield
     except Stopped as stopped:
         _end(stopped.status)
@@ -107,6 +110,8 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _end(status: int) -> None:
+    for number in HEEDED:  # a terminal's signal comes again from the process that started this one
+        signal.signal(number, signal.SIG_IGN)
     if _by_itself:
         raise SystemExit(status)
     time.sleep(LINGER)
