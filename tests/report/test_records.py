@@ -43,6 +43,19 @@ def test_settings_outside_the_grid_make_a_row_of_their_own(record):
     }
 
 
+def test_a_split_and_a_teacher_of_each_seed_are_no_settings_and_one_version(record):
+    def run(seed, **settings):
+        return {**record(seed=seed, settings=settings), "teacher_id": f"of-{settings}"}
+
+    tied = frame_of_runs([run(s, **{"split.seed": s, "teacher.seeds": [s]}) for s in (1, 24)])
+    assert set(tied["variant"]) == {"kd"} and tied["version"].nunique() == 1
+    fixed = frame_of_runs([run(s, **{"split.seed": 1}) for s in (1, 24)])
+    assert set(fixed["variant"]) == {"kd"} and set(fixed["version"]) == {"of-{'split.seed': 1}:"}
+    crossed = frame_of_runs([run(s, **{"split.seed": split}) for s in (1, 2) for split in (1, 2)])
+    assert set(crossed["variant"]) == {"kd [split.seed=1]", "kd [split.seed=2]"}
+    assert crossed["version"].nunique() == 2
+
+
 def test_a_setting_that_is_absent_differs_from_one_that_is_there(record):
     runs = frame_of_runs([record(settings={"training.clip": 1.0}), record(seed=2)])
     assert set(runs["variant"]) == {"kd [training.clip=1.0]", "kd [training.clip=unset]"}

@@ -496,3 +496,13 @@ def test_headings_are_broken_at_their_joints_and_the_default_stands_before_its_v
         "tsd [saliency.window=5, method.lam=10.0]",
         "tsd [saliency.window=10]",
     ]
+
+
+def test_what_follows_the_seed_is_told(record, stored_in, tmp_path):
+    def told(split):
+        runs = [record(seed=seed, settings={"split.seed": split or seed}) for seed in (1, 24)]
+        text = (write_report(stored_in(tmp_path / str(split), runs)).folder / "report.md").read_text()
+        assert "\\[split" not in text
+        return "Each seed has a validation split of its own, so deviations over seeds include theirs." in text
+
+    assert told(None) and not told(3)

@@ -41,6 +41,7 @@ def protocol(report: "Report") -> list[str]:
             f"Finished runs left out: {outdated}. Later runs have the same settings but different code or "
             "data. Delete the old runs, or distil into another folder.",
         )
+    lines += _of_each_seed(report)
     without = sorted(set(report.rows.loc[report.rows["no_validation"], "dataset"]))
     if without:
         lines.append("No validation part, so default settings were used: " + ", ".join(without) + ".")
@@ -68,6 +69,17 @@ def _calibration(report: "Report") -> list[str]:
         ]
     listed = ", ".join(f"{told[target]} in {plural(n, 'run')}" for target, n in sorted(counts.items()))
     return [f"After training, the scale and biases of the students' logits were {listed}: compare with care."]
+
+
+def _of_each_seed(report: "Report") -> list[str]:
+    """What follows the run's own seed, beside its start and its batches."""
+    chosen = report.selection.runs
+    split = chosen.get("setting.split.seed")
+    if split is None or chosen["seed"].nunique() < 2 or not (split == chosen["seed"]).all():
+        return []
+    own = chosen.groupby(["dataset", "teacher"])["teacher_id"].nunique().max() > 1
+    what = "a validation split and a teacher" if own else "a validation split"
+    return [f"Each seed has {what} of its own, so deviations over seeds include theirs."]
 
 
 def _agreement(report: "Report") -> str:

@@ -26,6 +26,8 @@ ROW = ["dataset", "teacher", "student", "method", "variant"]
 """A row of the tables; ``variant`` is the method's name with the settings in which its runs differ."""
 
 _IDENTITY_KEYS = frozenset({"seed", "trial", "dataset.name", "teacher.name", "student.name", "method.name"})
+_OF_TEACHER = frozenset({"split.seed", "teacher.seeds"})
+"""Settings that decide which teacher a run has, beside its name."""
 _UNSET = "unset"
 _NESTED = (
     "data",
@@ -119,18 +121,22 @@ def frame_of_runs(
     Returns:
         One row a run, sorted by row, trial, seed and id. ``status`` is "ok" or "failed"; ``variant`` names
         the table row; ``settings`` and ``default`` are those of ``split_settings``; ``config`` names the
-        values of the method's grid; ``version`` stands for its data, teacher and own code; metrics are
-        ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and ``reseeded.<name>`` (float, NaN
-        where undefined); ``series`` names the method and what differs apart from
-        ``vary``; settings are ``setting.<key>``; ``flags`` is a tuple of names.
+        values of the method's grid; ``version`` stands for its code and, unless each seed has its own, for
+        its teacher; metrics are ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and
+        ``reseeded.<name>`` (float, NaN where undefined); ``series`` names the method and what differs apart
+        from ``vary``; settings are ``setting.<key>``; ``flags`` is a tuple of names.
     """
     import pandas as pd
 
     grids = _grids(records)
     suffixes = variant_suffixes(records, grids)
-    rows = [
-        _flat(record, suffix, grids[_group(record)]) for record, suffix in zip(records, suffixes, strict=True)
-    ]
+    seeds = _own_seeds(records)
+    rows = []
+    for record, suffix in zip(records, suffixes, strict=True):
+        row = _flat(record, suffix, grids[_group(record)])
+        if seeds[_group(record)] & _OF_TEACHER:  # each seed has a teacher of its own
+            row["version"] = record.get("code") or ""
+        rows.append(row)
     for row, series in zip(rows, _series(records, vary), strict=True):
         row["series"] = series
     frame = pd.DataFrame(split_settings(rows, tune))
@@ -154,6 +160,7 @@ def variant_suffixes(
     """Name the settings, outside the grid, in which runs of one method differ.
 
     Settings of the data set are compared within a data set only: sets may well be read in different ways.
+    A setting that is each run's own seed, as under ``split.seed=${seed}``, is no difference.
 
     Args:
         records: run records, failed ones included.
@@ -165,7 +172,8 @@ def variant_suffixes(
     keys: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for record in records:
         keys[_group(record)].update(record["settings"])
-    compared = {group: found - grids[group] - _IDENTITY_KEYS for group, found in keys.items()}
+    seeds = _own_seeds(records)
+    compared = {group: found - grids[group] - seeds[group] - _IDENTITY_KEYS for group, found in keys.items()}
     seen: dict[tuple[tuple[str, ...], str, str], set[str]] = defaultdict(set)
     for record in records:
         group, settings = _group(record), record["settings"]
@@ -177,6 +185,19 @@ def variant_suffixes(
         if len(values) > 1:
             differing[group].add(key)
     return [_suffix(record, sorted(differing[_group(record)])) for record in records]
+
+
+def _own_seeds(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], set[str]]:
+    """Settings that are the run's own seed in all runs of each (teacher, student, method)."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for record in records:
+        own = {
+            key
+            for key, value in record["settings"].items()
+            if not isinstance(value, bool) and value in (record["seed"], [record["seed"]])
+        }
+        found[_group(record)] = found.get(_group(record), own) & own
+    return found
 
 
 def _series(records: Sequence[Mapping[str, Any]], vary: Sequence[str]) -> list[str]:
