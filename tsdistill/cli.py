@@ -164,6 +164,7 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
     @wraps(task)  # which another process imports by its name
     def job(conf: Any) -> None:
         try:
+            sweep.refuse_lone_share(conf)
             task(conf)
         except Exception as error:
             if sweep.in_sweep():
