@@ -131,7 +131,9 @@ WRONG = [
     ("out=a_file", "out=a_file: a_file is a file; name a folder"),
     ("out=a_file/below", "out=a_file/below: a_file is a file; name a folder"),
     # words that are no overrides
-    ("method", "Error parsing override 'method' missing EQUAL at '<EOF>'"),
+    ("method", "method: a setting is written NAME=VALUE, without spaces"),
+    ("--method tsd", "--method: there is no such flag; a setting is written method=VALUE"),
+    ("--train=tsd", "--train=tsd: there is no such flag; a setting is written train=VALUE"),
     ("-m method=none,tds", "method=tds: there is no such method; did you mean 'tsd'?"),
 ]
 

@@ -110,6 +110,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     debug = "debug=true" in overrides
     try:
+        _refuse_flags(overrides)
         sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
         name = "distill" if ASKING[0] in sys.argv else command
         start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
@@ -164,6 +165,7 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
     @wraps(task)  # which another process imports by its name
     def job(conf: Any) -> None:
         try:
+            sweep.refuse_lone_share(conf)
             task(conf)
         except Exception as error:
             if sweep.in_sweep():
@@ -272,6 +274,21 @@ def _restriction(word: str, command: str) -> str:
     if name not in ("dataset", "method", "teacher", "student") or "only" not in taken:
         return word
     return f"only.{name}=[{value.strip('[]')}]"
+
+
+def _refuse_flags(words: Sequence[str]) -> None:
+    """Refuse ``--method tsd``, for which argparse would print its usage.
+
+    Raises:
+        TsdistillError: a word is a long flag that Hydra doesn't have.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    known = get_args_parser()._option_string_actions
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and not any(name.startswith(flag) for name in known):
+            raise TsdistillError(f"{word}: there is no such flag; a setting is written {flag[2:]}=VALUE")
 
 
 def _flags_last(words: Sequence[str]) -> list[str]:

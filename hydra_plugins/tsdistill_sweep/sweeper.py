@@ -18,11 +18,15 @@ class Sweeper(BasicSweeper):
         """All jobs of this command, in one batch unless ``max_batch_size`` says otherwise.
 
         Raises:
-            TsdistillError: the share is none.
+            TsdistillError: the share is none, or there are several.
         """
+        from tsdistill.errors import TsdistillError
         from tsdistill.runs.share import share_of
 
         assert self.config is not None
+        for override in overrides:
+            if override.key_or_group == "share" and override.is_sweep_override():
+                raise TsdistillError(f"{override.input_line}: a command runs one share; start one for each")
         batches = super().split_arguments(overrides, None)
         jobs = list(share_of([job for batch in batches for job in batch], self.config.get("share")))
         size = max_batch_size or max(1, len(jobs))

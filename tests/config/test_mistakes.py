@@ -38,7 +38,7 @@ from tsdistill.config.schema import register
         ("split=3", "split=3: it has settings of its own; set one of split.validation, split.seed"),
         ("student=custom", "student.model._target_: a value is missing; set student.model._target_=..."),
         ("dataset.name=${nowhere}", "Interpolation key 'nowhere' not found"),
-        ("method", "Error parsing override 'method' missing EQUAL at '<EOF>'"),
+        ("method", "method: a setting is written NAME=VALUE, without spaces"),
     ],
 )
 def test_a_wrong_override_is_told_in_one_line(override, told):

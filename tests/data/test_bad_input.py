@@ -243,6 +243,12 @@ CASES = (
         "label,t1,t2\na,1,2\nb,3,?x\n",
         "train.csv, row 3: value 2 is '?x', not a finite number",
     ),
+    _wide(
+        "column of words in a table",
+        "label,name,t1\na,e1,2\nb,e2,3\n",
+        "train.csv, row 2, column 'name': 'e1' is no finite number; "
+        "a column that is no timestep goes into dataset.drop",
+    ),
     _wide("row without a label", "label,t1,t2\na,1,2\n,3,4\n", "train.csv, row 3: the label is empty"),
     _wide(
         "series without a value",

@@ -1,5 +1,7 @@
 """Published numbers beside ours: columns, their protocol, and files that are refused."""
 
+from pathlib import Path
+
 import pytest
 
 from tsdistill.errors import TsdistillError
@@ -59,6 +61,12 @@ def test_malformed_files_are_refused_in_one_line(tmp_path, text, told):
         read_published(_file(tmp_path, text))
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named_once():
+    with pytest.raises(TsdistillError) as refused:
+        read_published(Path("nowhere.csv"))
+    assert str(refused.value) == "published=nowhere.csv: it can't be read: No such file or directory"
 
 
 @pytest.mark.parametrize(

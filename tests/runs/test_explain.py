@@ -75,7 +75,7 @@ def only_svg(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where other tests draw such pictures."""
-    for name in ("draw_strips", "save"):
+    for name in ("draw_overlay", "draw_strips", "save"):
         monkeypatch.setattr(f"tsdistill.runs.explain.{name}", lambda *_, **__: None)
 
 
@@ -284,6 +284,13 @@ def test_students_left_out_are_named(capsys: pytest.CaptureFixture[str]) -> None
     assert "left out: tsd [lam=8], tsd [lam=10]." in capsys.readouterr().out
     cast_of(conf, [stored("kd"), stored("tsd"), stored("kd", teacher="gru")])
     assert "students of the teacher fcn are shown, those of gru are not" in capsys.readouterr().out
+
+
+def test_the_seed_that_most_students_have_is_shown() -> None:
+    runs = [stored(name) | {"seed": seed} for name, seed in (("tsd", 0), ("tsd", 7), ("kd", 7), ("tsd", 5))]
+    assert [(run["method"], run["seed"]) for [run] in cast_of(ExplainConf(), runs)] == [("kd", 7), ("tsd", 7)]
+    even = [stored("tsd") | {"seed": seed} for seed in (9, 3)]
+    assert [run["seed"] for [run] in cast_of(ExplainConf(), even)] == [3]
 
 
 def test_each_pair_has_a_folder_of_its_own() -> None:

@@ -76,6 +76,11 @@ def test_graphs(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "FCN has no state" in capsys.readouterr().err and not Path("no.onnx").exists()
 
 
+def test_weights_that_a_form_does_not_have_are_refused(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("export", [f"out={out}", "student=gru_8", "format=torch", "weights=int8"]) == 2
+    assert capsys.readouterr().err == "tsdistill: weights=int8: only format=c has such weights\n"
+
+
 def test_other_answers_are_refused_and_nothing_is_written(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

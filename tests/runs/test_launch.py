@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from tsdistill import cli
+from tsdistill.runs.share import share_of
 from tsdistill.runs.sweep import SWEEP_VARIABLE
 from tsdistill.store.locks import locked
 
@@ -150,7 +152,7 @@ def test_a_run_that_another_process_makes_is_put_off_in_one_process_too(
 def test_shares_make_up_the_sweep(
     sweep: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for share, seeds in (("1/2", "1 3 5"), ("2/2", "2 4"), ("6/6", "")):
+    for share, seeds in (("1/2", "1 4 5"), ("2/2", "2 3"), ("6/6", "")):
         assert sweep("hardware.jobs=1", "seed=1,2,3,4,5", f"share={share}") == 0
         done = sorted(path.name for path in (tmp_path / "out").glob("done-*"))
         assert done == [f"done-{seed}" for seed in seeds.split()]
@@ -167,6 +169,29 @@ def test_a_share_that_is_none_is_refused(
     assert capsys.readouterr().err == (
         f"tsdistill: share={share} should be a share of how many, such as 1/20, ..., 20/20\n"
     )
+
+
+def test_a_share_is_of_a_sweep_and_a_single_one(
+    sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("seed=1,2", "share=1/2,2/2") == 2
+    assert capsys.readouterr().err == (
+        "tsdistill: share=1/2,2/2: a command runs one share; start one for each\n"
+    )
+    assert cli.run("distill", ["dataset.name=A", "hardware=cpu", "share=1/2"]) == 2
+    assert capsys.readouterr().err == (
+        "tsdistill: share=1/2: a single run has no shares; -m sweeps over several\n"
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 6, 12])
+def test_shares_are_disjoint_equal_and_mixed(count: int) -> None:
+    jobs = list(product("abc", "uvwxyz", range(4)))  # the last setting varies fastest, as in a sweep
+    shares = [share_of(jobs, f"{which}/{count}") for which in range(1, count + 1)]
+    assert sorted(job for share in shares for job in share) == jobs
+    for share in shares:
+        assert len(share) == len(jobs) // count
+        assert all(len({job[at] for job in share}) > 1 for at in range(3))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "slurm" / "sweep.sbatch"
+BEGIN = "touch began; for i in $(seq 600); do sleep 0.05; done"
+"""What a stand-in does until it is asked to end, or for half a minute."""
 
 
 @pytest.fixture
@@ -26,6 +28,14 @@ def start(tmp_path: Path):
     return make
 
 
+def signalled(process: subprocess.Popen[str], number: int, folder: Path) -> None:
+    """Send a signal once the stand-in has begun."""
+    while not (folder / "began").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+
+
 @pytest.mark.parametrize("status", [0, 1, 2])
 def test_a_task_runs_its_share_and_ends_with_its_status(start, status):
     process = start(f'printf "%s|" "$@"; exit {status}')
@@ -33,13 +43,23 @@ def test_a_task_runs_its_share_and_ends_with_its_status(start, status):
     assert said == "distill|-m|out=a b|share=3/20|" and process.returncode == status
 
 
-def test_a_preempted_task_waits_for_the_checkpoints_and_is_queued_again(start, tmp_path):
-    process = start("trap 'sleep 0.3; touch saved; exit 143' TERM; touch began; while :; do sleep 0.05; done")
-    until = time.monotonic() + 60
-    while not (tmp_path / "began").exists():
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
+@pytest.mark.parametrize(
+    ("number", "queued", "status"),
+    [(signal.SIGUSR1, "scontrol requeue 77_3\n", 0), (signal.SIGTERM, "", 143)],
+    ids=["its time is up", "cancelled"],
+)
+def test_a_task_waits_for_the_checkpoints_and_is_queued_again_unless_cancelled(
+    number, queued, status, start, tmp_path
+):
+    process = start(f"trap 'sleep 0.3; touch saved; exit 143' TERM; {BEGIN}")
+    signalled(process, number, tmp_path)
     said, _ = process.communicate(timeout=60)
     assert (tmp_path / "saved").exists()
-    assert said == "scontrol requeue 77_3\n" and process.returncode == 0
+    assert (said, process.returncode) == (queued, status)
+
+
+def test_a_task_whose_time_is_up_as_it_ends_is_done(start, tmp_path):
+    process = start(f"trap 'exit 0' TERM; {BEGIN}")
+    signalled(process, signal.SIGUSR1, tmp_path)
+    said, _ = process.communicate(timeout=60)
+    assert said == "" and process.returncode == 0

@@ -121,6 +121,9 @@ def _hydra(error: BaseException) -> str:
         if key in _known():
             return f"{key}: this command has no such setting or group; --help lists what it takes"
         return f"{key}: there is no such setting or group; {nearest(key, _known())}"
+    word = re.match(r"Error parsing override '(?P<word>[^']*)'\s+missing EQUAL", text)
+    if word:
+        return f"{word['word']}: a setting is written NAME=VALUE, without spaces"
     return _sentence(text)
 
 

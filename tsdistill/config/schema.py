@@ -512,7 +512,7 @@ class EvaluateConf(RestoreConf):
 class ExplainConf(RestoreConf):
     """``tsdistill explain``.
 
-    ``seed`` and ``trial`` choose the students (null: the lowest seed stored; ``over_seeds``: all). ``series``
+    ``seed`` and ``trial`` choose the students (null: the seed of most; ``over_seeds``: all). ``series``
     are the test series shown, ``samples`` how many of each kind where none are named, and ``averaged`` bounds
     those that class averages are made of. ``input`` names a file with your own series.
     """

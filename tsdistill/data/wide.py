@@ -44,8 +44,10 @@ class WideReader(OwnFiles):
                 check_width(where, fields, header)
                 if not fields[at_label].strip():
                     raise TsdistillError(f"{where}: the label is empty")
-                numbers = ",".join(fields[i].strip() or "nan" for i in at_values)
-                rows.append(parse_numbers(numbers, ",", where))
+                values = [fields[i].strip() or "nan" for i in at_values]
+                if not rows:
+                    _refuse_words(where, header, at_values, values)
+                rows.append(parse_numbers(",".join(values), ",", where))
                 if np.isnan(rows[-1]).all():
                     raise TsdistillError(f"{where}: the series has no value at all")
                 labels.append(fields[at_label].strip())
@@ -87,6 +89,16 @@ class WideReader(OwnFiles):
         if not values:
             raise TsdistillError(f"{path}: no column of values beside {', '.join(header)}")
         return header.index(self.label), values
+
+
+def _refuse_words(where: str, header: Sequence[str], at_values: Sequence[int], values: Sequence[str]) -> None:
+    """Refuse words in the first row: their column is most likely no timestep, such as an identifier."""
+    for i, value in zip(at_values, values, strict=True):
+        if value[0].isalpha() and value.lower() not in ("nan", "inf", "infinity"):
+            raise TsdistillError(
+                f"{where}, column {header[i]!r}: {value[:20]!r} is no finite number; "
+                "a column that is no timestep goes into dataset.drop"
+            )
 
 
 def read_header(

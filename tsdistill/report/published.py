@@ -47,7 +47,8 @@ def read_published(path: Path) -> list[Published]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise TsdistillError(f"published={path}: it can't be read: {error}") from error
+        told = (isinstance(error, OSError) and error.strerror) or error
+        raise TsdistillError(f"published={path}: it can't be read: {told}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     protocols: dict[str, str] = {}

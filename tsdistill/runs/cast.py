@@ -67,7 +67,9 @@ def _in_order(groups: Sequence[list[Mapping[str, Any]]]) -> list[list[Mapping[st
 
 
 def _of_seed(conf: ExplainConf, name: str, results: _Results) -> _Results:
-    seed = min(result["seed"] for result in results) if conf.seed is None else conf.seed
+    """The runs of the seed asked for, or of the one that most runs have, the lowest of equals."""
+    counts = Counter(sorted(result["seed"] for result in results))
+    seed = counts.most_common(1)[0][0] if conf.seed is None else conf.seed
     found = [result for result in results if result["seed"] == seed]
     if not found:
         raise TsdistillError(f"{name}: no stored run has seed={seed}; stored: {_listed(results, 'seed')}")

@@ -51,6 +51,8 @@ def export(conf: ExportConf) -> Path:
     Raises:
         TsdistillError: no such student, a form that it can't have, or answers that are not the stored ones.
     """
+    if conf.weights is not Weights.float32 and conf.format is not ExportFormat.c:
+        raise TsdistillError(f"weights={conf.weights.value}: only format=c has such weights")
     found = restore(conf)
     about = found.student.about
     name = "-".join(safe_name(str(about[key])) for key in ("dataset", "student", "run"))

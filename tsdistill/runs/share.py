@@ -1,4 +1,4 @@
-"""The share of a sweep that one of several machines runs: every Nth job."""
+"""The share of a sweep that one of several machines runs: one of every N jobs."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ T = TypeVar("T")
 
 
 def share_of(jobs: Sequence[T], share: str | None) -> Sequence[T]:
-    """The jobs that are this command's: of ``2/5`` the second, the seventh, and so on.
+    """The jobs that are this command's: with ``2/5`` one of the first five, one of the next five, and so on.
 
-    Neighbours in a sweep differ in method or seed, so all shares take about as long.
+    Its place moves by one each time. At a fixed place, five shares of a sweep over five data sets would get
+    one data set each, and the share with the largest would end last.
 
     Args:
         jobs: all jobs of the sweep.
@@ -27,4 +28,4 @@ def share_of(jobs: Sequence[T], share: str | None) -> Sequence[T]:
     which, count = (int(number) for number in read.groups()) if read else (0, 0)
     if not 1 <= which <= count:
         raise TsdistillError(f"share={share} should be a share of how many, such as 1/20, ..., 20/20")
-    return jobs[which - 1 :: count]
+    return [job for at, job in enumerate(jobs) if (at + at // count) % count == which - 1]

@@ -41,6 +41,16 @@ def in_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
 
 
+def refuse_lone_share(config: DictConfig) -> None:
+    """Refuse a share of what is no sweep.
+
+    Raises:
+        TsdistillError: this is a single run, and a share was asked for.
+    """
+    if config.get("share") is not None and not in_sweep():
+        raise TsdistillError(f"share={config.share}: a single run has no shares; -m sweeps over several")
+
+
 def name_sweep() -> None:
     """Give this command's sweep, if it becomes one, a folder of its own, and forget the one before."""
     global failed_jobs
