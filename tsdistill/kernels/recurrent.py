@@ -323,7 +323,7 @@ class _LastStates(torch.autograd.Function):
 
 def _sequence(states: NDArray[Any], series: int) -> Tensor:
     """States of the clean series, (blocks, T + 1, 1 + units, 16), as (B, T, units)."""
-    steps = states[:, 1:, 1:].transpose(0, 3, 1, 2)
+    steps = states[:, 1:, 1:].transpose(0, 3, 1, 2).copy()  # the backward pass reads the states
     return torch.from_numpy(steps.reshape(-1, *steps.shape[2:])[:series])
 
 

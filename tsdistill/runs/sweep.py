@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ JOBS_VARIABLE = "TSDISTILL_SWEEP_JOBS"
 OWN_PLUGINS = "hydra_plugins.tsdistill_sweep."
 """Where the built-in launcher lives."""
 
+_sweeps = count(1)
+
 failed_jobs = 0
 """How many jobs of this process's sweep failed; the command's exit status tells it."""
 
@@ -56,7 +59,8 @@ def name_sweep() -> None:
     global failed_jobs
     failed_jobs = 0
     os.environ.pop(JOBS_VARIABLE, None)
-    os.environ[SWEEP_VARIABLE] = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    # A process may run several within a second.
+    os.environ[SWEEP_VARIABLE] = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(_sweeps)}"
 
 
 def place_in_sweep(job: int | None = None) -> str:
