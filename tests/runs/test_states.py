@@ -84,6 +84,18 @@ def test_done_and_missing_runs_are_told_apart_and_nothing_is_touched(
     assert {state.what for state in states(*SWEEP, f"out={out}", "training.lr=0.5")} == {"missing"}
 
 
+def test_a_set_that_is_named_by_its_file_has_that_name(
+    states: Callable[..., list[State]], tmp_path: Path
+) -> None:
+    for name in ("mine", "test"):
+        lines = [f"{i % 2},{i},{i % 3},{-i}" for i in range(8)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["label,a,b,c", *lines]))
+    data = (f"dataset.train={tmp_path}/mine.csv", f"dataset.test={tmp_path}/test.csv", "dataset.label=label")
+    tiny = [word for word in TINY if not word.startswith("dataset.") and not word.startswith("saliency")]
+    found = states("-m", *tiny, "dataset=csv", *data, "method=none", "seed=1,2", f"out={tmp_path}/out")
+    assert [(state.dataset, state.what) for state in found] == [("mine", "missing")] * 2
+
+
 def hold(folder: Path, connection: Connection) -> None:
     with locked(folder):
         connection.send(None)

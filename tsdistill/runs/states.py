@@ -85,7 +85,9 @@ class States:
         fields = {key: identity[key] for key in ("dataset", "method", "student", "seed", "trial")}
         state = State(**fields, what="missing")
         try:
-            found = self._stored_or_running(template, self._job(template, name), seed)
+            job = self._job(template, name)
+            state = replace(state, dataset=job.dataset.name)  # of a file without a name, the one that it gets
+            found = self._stored_or_running(template, job, seed)
         except TsdistillError as error:  # which would end the run
             return self._unfinished(replace(state, why=str(error)), template, identity)
         return self._unfinished(state, template, identity) if found is None else replace(state, **found)
