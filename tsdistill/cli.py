@@ -110,8 +110,8 @@ def run(command: str, overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     debug = "debug=true" in overrides
     try:
-        _refuse_flags(overrides)
         sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
+        _refuse_flags(overrides)
         name = "distill" if ASKING[0] in sys.argv else command
         start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
         failures: list[Exception] = []
