@@ -42,7 +42,7 @@ def _sweep(task: str, out: Path, method: str, seeds: range) -> float:
         status = cli.run("distill", words)
     finally:
         distill.run = task_of_distill
-    if status:
+    if status and task != "empty":  # whose jobs leave no note and count as lost
         raise SystemExit(f"the sweep failed with status {status}")
     return 1e3 * (time.perf_counter() - began)
 
