@@ -235,7 +235,8 @@ def test_hooked_layers_and_half_precision_are_left_to_pytorch():
     assert choice.used()["kernel"] == "fused"
 
 
-def test_auto_takes_small_layers_of_single_precision():
+def test_auto_takes_small_layers_of_single_precision(monkeypatch):
+    monkeypatch.setattr(choice, "_has_fma", lambda: True)
     choice.choose(Kernel.auto)
     for model, x in (
         (LSTM(1, 2, hidden=choice.MOST_UNITS + 1, layers=1), torch.randn(2, 1, 5)),
@@ -258,6 +259,20 @@ def test_where_numba_compiles_nothing_auto_falls_back(monkeypatch):
             set_up(HardwareConf(device="cpu", kernel=Kernel.fused))
     finally:
         choice._problem.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("features", "kernel"), [({"fma": False}, "torch"), ({"fma": True}, "fused"), ({"neon": True}, "fused")]
+)
+def test_without_fused_multiply_add_auto_falls_back(monkeypatch, features, kernel):
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
+    choice._has_fma.cache_clear()
+    try:
+        set_up(HardwareConf(device="cpu"))
+        LSTM(1, 2, hidden=4, layers=1)(torch.randn(2, 1, 5))
+        assert choice.used()["kernel"] == kernel
+    finally:
+        choice._has_fma.cache_clear()
 
 
 def test_without_numba_auto_falls_back_and_fused_is_refused(monkeypatch):

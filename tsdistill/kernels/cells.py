@@ -6,14 +6,15 @@ A block is 16 series side by side. Everything lies in flat arrays, the 16 rows i
 - hidden states ``hs``: a sequence of T + 1, of which slot t is the state before step t;
 - cell states ``cs``: (blocks, T + 1, units, 16);
 - ``gates``: (blocks, T, units, 5, 16), of an LSTM i, f, g, o and tanh c; of a GRU r, z, n and the part of n
-  that r multiplies. The backward pass puts the gradients of the four sums in their place.
+  that r multiplies.
 - weights: (units, 1 + channels + units, 4), a GRU's with zeros where a sum does not read an input.
 
 A row enters its block at ``entry``: with zeros at step 0, else with the state that row ``origin`` has there.
 Before, it holds numbers that nothing reads, and their gradients are zero.
 
-Sums run over lanes of eight numbers, whatever the processor has, in a fixed order, and multiplication and
-addition are never contracted: the same bits come out of every instruction set.
+The 16 rows are the lanes of one vector, whatever registers the processor has. Sums over rows keep a lane for
+each until the end, where lanes are added in their order. A product is added in one operation that rounds once
+(``fma``), also where the processor has no such instruction. So the same bits come out of every instruction set.
 
 All of it stands in one file, since numba's cache of compiled code sees changes in a function's own file only.
 """
@@ -29,18 +30,17 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 8
-ROWS = 2 * LANES
+ROWS = 16
 GATES = 5
-BUDGET = 4096
-"""Gradients of sums that are kept before they are multiplied with inputs: a quarter of a level-1 cache."""
+CHUNK = 4096
+"""Gradients of sums that are kept before they are multiplied with inputs: 16 kB in single precision."""
 
 
 # --- lanes ---
 
 
 class Lanes(types.Type):
-    """Numba's type of eight floats or doubles."""
+    """Numba's type of 16 floats or doubles, one of each row."""
 
     def __init__(self, dtype: types.Float) -> None:
         self.dtype = dtype
@@ -49,20 +49,20 @@ class Lanes(types.Type):
 
 @register_model(Lanes)
 class _Model(models.PrimitiveModel):
-    """How eight numbers lie in a register."""
+    """How LLVM has them: a vector, which it lays into one register or several."""
 
     def __init__(self, dmm: Any, fe_type: Lanes) -> None:
-        super().__init__(dmm, fe_type, ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), LANES))
+        super().__init__(dmm, fe_type, ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), ROWS))
 
 
 def _spread(context: Any, builder: Any, lanes: Lanes, kind: Any, value: Any) -> Any:
-    """Turn a scalar into eight equal lanes; lanes stay as they are."""
+    """Turn a scalar into equal lanes; lanes stay as they are."""
     if isinstance(kind, Lanes):
         return value
     scalar = context.cast(builder, value, kind, lanes.dtype)
     vector = context.get_value_type(lanes)
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), ROWS), [0] * ROWS))
 
 
 def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
@@ -72,7 +72,7 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> A
 
 @intrinsic
 def load(_: Any, array: types.Array, index: types.Integer) -> tuple[Any, Callable[..., Any]]:
-    """Eight numbers of a flat array from an index on, which is not checked."""
+    """16 numbers of a flat array from an index on, which is not checked."""
     lanes = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -85,7 +85,7 @@ def load(_: Any, array: types.Array, index: types.Integer) -> tuple[Any, Callabl
 
 @intrinsic
 def store(_: Any, array: types.Array, index: types.Integer, value: Lanes) -> tuple[Any, Callable[..., Any]]:
-    """Write eight numbers into a flat array from an index on, which is not checked."""
+    """Write 16 numbers into a flat array from an index on, which is not checked."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = _address(context, builder, array, *args[:2])
@@ -98,7 +98,7 @@ def store(_: Any, array: types.Array, index: types.Integer, value: Lanes) -> tup
 
 @intrinsic
 def spread(_: Any, array: types.Array, index: types.Integer) -> tuple[Any, Callable[..., Any]]:
-    """Eight times the number of a flat array at an index, which is not checked."""
+    """The number of a flat array at an index, which is not checked, in all lanes."""
     lanes = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -110,7 +110,7 @@ def spread(_: Any, array: types.Array, index: types.Integer) -> tuple[Any, Calla
 
 @intrinsic
 def zeros(_: Any, array: types.Array) -> tuple[Any, Callable[..., Any]]:
-    """Eight zeros of an array's type."""
+    """Zeros of an array's type."""
     lanes = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -144,6 +144,21 @@ _define(operator.truediv, "fdiv")
 
 
 @intrinsic
+def fma(_: Any, a: Any, b: Any, c: Any) -> tuple[Any, Callable[..., Any]]:
+    """The product of two plus a third, rounded once; a scalar is spread."""
+    lanes = next(each for each in (a, b, c) if isinstance(each, Lanes))
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(lanes)
+        name = f"llvm.fma.v{ROWS}f{lanes.dtype.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        given = zip((a, b, c), args, strict=True)
+        return builder.call(function, [_spread(context, builder, lanes, *each) for each in given])
+
+    return lanes(a, b, c), generate
+
+
+@intrinsic
 def clip(_: Any, value: Lanes, bound: types.Float) -> tuple[Any, Callable[..., Any]]:
     """Values within -bound and bound; NaN stays NaN."""
 
@@ -161,7 +176,7 @@ def _tanh_of_each(_: Any, value: Lanes) -> tuple[Any, Callable[..., Any]]:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         call = context.get_function(math.tanh, value.dtype(value.dtype))
         result = args[0]
-        for lane in (ir.IntType(32)(i) for i in range(LANES)):
+        for lane in (ir.IntType(32)(i) for i in range(ROWS)):
             one = call(builder, [builder.extract_element(args[0], lane)])
             result = builder.insert_element(result, one, lane)
         return result
@@ -173,36 +188,55 @@ def _tanh_of_each(_: Any, value: Lanes) -> tuple[Any, Callable[..., Any]]:
 def _rational_tanh(value: Any) -> Any:
     x = clip(value, 7.90531110763549805)
     s = x * x
-    above = s * -2.76076847742355e-16 + 2.00018790482477e-13
-    above = above * s + -8.60467152213735e-11
-    above = above * s + 5.12229709037114e-08
-    above = above * s + 1.48572235717979e-05
-    above = above * s + 6.37261928875436e-04
-    above = above * s + 4.89352455891786e-03
-    below = s * 1.19825839466702e-06 + 1.18534705686654e-04
-    below = below * s + 2.26843463243900e-03
-    below = below * s + 4.89352518554385e-03
-    return x * above / below
+    above = fma(s, -2.76076847742355e-16, 2.00018790482477e-13)
+    above = fma(above, s, -8.60467152213735e-11)
+    above = fma(above, s, 5.12229709037114e-08)
+    above = fma(above, s, 1.48572235717979e-05)
+    above = fma(above, s, 6.37261928875436e-04)
+    above = fma(above, s, 4.89352455891786e-03)
+    below = fma(s, 1.19825839466702e-06, 1.18534705686654e-04)
+    below = fma(below, s, 2.26843463243900e-03)
+    below = fma(below, s, 4.89352518554385e-03)
+    return x * above, below
 
 
-def tanh(value: Any) -> Any:
-    """Hyperbolic tangent of each lane; in single precision Eigen's rational approximation, to 2e-7."""
+def tanh_parts(value: Any) -> Any:
+    """Numerator and denominator of the hyperbolic tangent of each lane.
+
+    In single precision Eigen's rational approximation, to 2e-7, whose denominator lies between .0048 and 1;
+    in double precision the denominator is 1.
+    """
     raise NotImplementedError("for compiled code only")
 
 
-@overload(tanh, strict=False)
-def _overload_tanh(value: Any) -> Any:
+@overload(tanh_parts, strict=False)
+def _overload_tanh_parts(value: Any) -> Any:
     if not isinstance(value, Lanes):
         return None
     if value.dtype == types.float32:
         return lambda value: _rational_tanh(value)
-    return lambda value: _tanh_of_each(value)
+    return lambda value: (_tanh_of_each(value), fma(value, 0.0, 1.0))
 
 
 @njit(forceinline=True)
-def sigmoid(value: Any) -> Any:
-    """Logistic function of each lane."""
-    return tanh(value * 0.5) * 0.5 + 0.5
+def tanh(value: Any) -> Any:
+    """Hyperbolic tangent of each lane."""
+    above, below = tanh_parts(value)
+    return above / below
+
+
+@njit(forceinline=True)
+def logistic(tangent: Any) -> Any:
+    """The logistic function of twice that whose hyperbolic tangent is given."""
+    return fma(tangent, 0.5, 0.5)
+
+
+@njit(forceinline=True)
+def _room(size: int, like: Any) -> Any:
+    """Zeros, flat, of an array's type, that begin with a cache line: vectors of 64 bytes cross none."""
+    room = np.zeros(size + ROWS, like.dtype)
+    skipped = (-room.ctypes.data % 64) // room.itemsize
+    return room[skipped : skipped + size]
 
 
 # --- layers ---
@@ -288,40 +322,60 @@ def pack_rows(x: Any, source: Any, begin: Any, end: Any, blocks: Any) -> None:
 
 @njit(forceinline=True)
 def _sums(values: Any, at: int, count: int, weights: Any, w: int, sums: Any) -> Any:
-    """Add to four sums of 16 rows the products of some inputs with their weights."""
-    a0, b0, a1, b1, a2, b2, a3, b3 = sums
+    """Add to four sums the products of some inputs with their weights."""
+    s0, s1, s2, s3 = sums
     for _ in range(count):
-        a, b = load(values, at), load(values, at + LANES)
-        w0, w1 = spread(weights, w), spread(weights, w + 1)
-        a0, b0, a1, b1 = a0 + w0 * a, b0 + w0 * b, a1 + w1 * a, b1 + w1 * b
-        w2, w3 = spread(weights, w + 2), spread(weights, w + 3)
-        a2, b2, a3, b3 = a2 + w2 * a, b2 + w2 * b, a3 + w3 * a, b3 + w3 * b
+        value = load(values, at)
+        s0, s1 = fma(spread(weights, w), value, s0), fma(spread(weights, w + 1), value, s1)
+        s2, s3 = fma(spread(weights, w + 2), value, s2), fma(spread(weights, w + 3), value, s3)
         at += ROWS
         w += 4
-    return a0, b0, a1, b1, a2, b2, a3, b3
+    return s0, s1, s2, s3
 
 
 @njit(forceinline=True)
-def _lstm(sums: Any, gates: Any, at: int, cs: Any, before: int, after: int, hs: Any, h: int) -> None:
-    """One unit, 8 rows: gates, cell state and hidden state."""
-    i, f, g, o = sigmoid(sums[0]), sigmoid(sums[1]), tanh(sums[2]), sigmoid(sums[3])
-    c = f * load(cs, before) + i * g
-    squashed = tanh(c)
-    store(cs, after, c)
-    store(hs, h, o * squashed)
-    store(gates, at, i)
-    store(gates, at + ROWS, f)
-    store(gates, at + 2 * ROWS, g)
-    store(gates, at + 3 * ROWS, o)
-    store(gates, at + 4 * ROWS, squashed)
+def _lstm_gates(sums: Any, gates: Any, at: int) -> None:
+    """The gates of one unit."""
+    i, i_below = tanh_parts(sums[0] * 0.5)
+    f, f_below = tanh_parts(sums[1] * 0.5)
+    g, g_below = tanh_parts(sums[2])
+    o, o_below = tanh_parts(sums[3] * 0.5)
+    # One division for four: a division takes as long as ten multiplications.
+    first, second = i_below * f_below, g_below * o_below
+    inverse = 1.0 / (first * second)
+    of_first, of_second = inverse * second, inverse * first
+    store(gates, at, logistic(i * (of_first * f_below)))
+    store(gates, at + ROWS, logistic(f * (of_first * i_below)))
+    store(gates, at + 2 * ROWS, g * (of_second * o_below))
+    store(gates, at + 3 * ROWS, logistic(o * (of_second * g_below)))
+
+
+@njit(forceinline=True)
+def _lstm_states(units: int, gates: Any, at: int, cs: Any, before: int, after: int, hs: Any, h: int) -> None:
+    """Cell states and hidden states of all units.
+
+    In a loop of its own, since processors look some 300 operations ahead: what a unit's gates and its states
+    wait for overlaps with other units' only if few operations lie between.
+    """
+    for k in range(0, units * ROWS, ROWS):
+        i, f, g = load(gates, at), load(gates, at + ROWS), load(gates, at + 2 * ROWS)
+        c = fma(f, load(cs, before + k), i * g)
+        squashed = tanh(c)
+        store(cs, after + k, c)
+        store(hs, h + k, load(gates, at + 3 * ROWS) * squashed)
+        store(gates, at + 4 * ROWS, squashed)
+        at += GATES * ROWS
 
 
 @njit(forceinline=True)
 def _gru(sums: Any, gates: Any, at: int, hs: Any, before: int, after: int) -> None:
-    """One unit, 8 rows: gates and hidden state."""
-    r, z = sigmoid(sums[0]), sigmoid(sums[1])
-    n = tanh(sums[2] + r * sums[3])
-    store(hs, after, n + z * (load(hs, before) - n))
+    """One unit: gates and hidden state."""
+    r, r_below = tanh_parts(sums[0] * 0.5)
+    z, z_below = tanh_parts(sums[1] * 0.5)
+    inverse = 1.0 / (r_below * z_below)
+    r, z = logistic(r * (inverse * z_below)), logistic(z * (inverse * r_below))
+    n = tanh(fma(r, sums[3], sums[2]))
+    store(hs, after, fma(z, load(hs, before) - n, n))
     store(gates, at, r)
     store(gates, at + ROWS, z)
     store(gates, at + 2 * ROWS, n)
@@ -373,6 +427,7 @@ def forward(
     units, inputs = weights.shape[0], weights.shape[1]
     x_width, h_width, c_width = (inputs - units) * ROWS, (1 + units) * ROWS, units * ROWS
     slots, flat = len(hs) // (h_width * len(begin)), weights.reshape(-1)
+    ones = zeros(hs) + 1.0
     for b in range(len(begin)):
         start = (b * slots + begin[b]) * h_width
         hs[start : start + h_width] = 0
@@ -392,169 +447,151 @@ def forward(
             x_at = (b * x_slots + t + x_first) * x_width
             h_at, c_at = (b * slots + t) * h_width, (b * slots + t) * c_width
             g_at = keep * (b * (slots - 1) + t) * GATES * c_width
-            hs[h_at + h_width : h_at + h_width + ROWS] = 1
+            store(hs, h_at + h_width, ones)
             for u in range(units):
                 w = u * inputs * 4
-                w0, w1, w2, w3 = (
-                    spread(flat, w),
-                    spread(flat, w + 1),
-                    spread(flat, w + 2),
-                    spread(flat, w + 3),
-                )
-                sums = (w0, w0, w1, w1, w2, w2, w3, w3)
+                sums = (spread(flat, w), spread(flat, w + 1), spread(flat, w + 2), spread(flat, w + 3))
                 sums = _sums(x, x_at + ROWS, inputs - units - 1, flat, w + 4, sums)
                 sums = _sums(hs, h_at + ROWS, units, flat, w + (inputs - units) * 4, sums)
-                a, b_ = (sums[0], sums[2], sums[4], sums[6]), (sums[1], sums[3], sums[5], sums[7])
-                g, h, c = g_at + u * GATES * ROWS, h_at + (1 + u) * ROWS, c_at + u * ROWS
+                g, h = g_at + u * GATES * ROWS, h_at + (1 + u) * ROWS
                 if gru:
-                    _gru(a, gates, g, hs, h, h + h_width)
-                    _gru(b_, gates, g + LANES, hs, h + LANES, h + LANES + h_width)
+                    _gru(sums, gates, g, hs, h, h + h_width)
                 else:
-                    _lstm(a, gates, g, cs, c, c + c_width, hs, h + h_width)
-                    c += LANES
-                    _lstm(b_, gates, g + LANES, cs, c, c + c_width, hs, h + LANES + h_width)
+                    _lstm_gates(sums, gates, g)
+            if not gru:
+                _lstm_states(units, gates, g_at, cs, c_at, c_at + c_width, hs, h_at + h_width + ROWS)
 
 
 @njit(forceinline=True)
-def _lstm_back(gates: Any, at: int, cs: Any, c: int, dh: Any, carry: Any, k: int) -> None:
-    """One unit, 8 rows: gradients of the four sums in place of the gates, of the cell state in ``carry``."""
+def _lstm_back(
+    gates: Any, at: int, cs: Any, c: int, dh: Any, carry: Any, k: int, d_sums: Any, to: int
+) -> None:
+    """One unit: gradients of the four sums, and of the cell state in ``carry``."""
     i, f, g = load(gates, at), load(gates, at + ROWS), load(gates, at + 2 * ROWS)
     o, squashed = load(gates, at + 3 * ROWS), load(gates, at + 4 * ROWS)
     d = load(dh, k)
     dc = load(carry, k) + d * o * (1.0 - squashed * squashed)
-    store(gates, at, dc * g * (i * (1.0 - i)))
-    store(gates, at + ROWS, dc * load(cs, c) * (f * (1.0 - f)))
-    store(gates, at + 2 * ROWS, dc * i * (1.0 - g * g))
-    store(gates, at + 3 * ROWS, d * squashed * (o * (1.0 - o)))
+    store(d_sums, to, dc * g * (i * (1.0 - i)))
+    store(d_sums, to + ROWS, dc * load(cs, c) * (f * (1.0 - f)))
+    store(d_sums, to + 2 * ROWS, dc * i * (1.0 - g * g))
+    store(d_sums, to + 3 * ROWS, d * squashed * (o * (1.0 - o)))
     store(carry, k, dc * f)
 
 
 @njit(forceinline=True)
-def _gru_back(gates: Any, at: int, hs: Any, h: int, dh: Any, carry: Any, k: int) -> None:
-    """One unit, 8 rows: gradients of the four sums, and in ``carry`` what passes straight to the state."""
+def _gru_back(
+    gates: Any, at: int, hs: Any, h: int, dh: Any, carry: Any, k: int, d_sums: Any, to: int
+) -> None:
+    """One unit: gradients of the four sums, and in ``carry`` what passes straight to the state."""
     r, z = load(gates, at), load(gates, at + ROWS)
     n, inner = load(gates, at + 2 * ROWS), load(gates, at + 3 * ROWS)
     d = load(dh, k)
     dn = d * (1.0 - z) * (1.0 - n * n)
-    store(gates, at, dn * inner * (r * (1.0 - r)))
-    store(gates, at + ROWS, d * (load(hs, h) - n) * (z * (1.0 - z)))
-    store(gates, at + 2 * ROWS, dn)
-    store(gates, at + 3 * ROWS, dn * r)
+    store(d_sums, to, dn * inner * (r * (1.0 - r)))
+    store(d_sums, to + ROWS, d * (load(hs, h) - n) * (z * (1.0 - z)))
+    store(d_sums, to + 2 * ROWS, dn)
+    store(d_sums, to + 3 * ROWS, dn * r)
     store(carry, k, d * z)
 
 
 @njit(forceinline=True)
-def _back(gates: Any, at: int, units: int, turned: Any, w: int, sums: Any) -> Any:
-    """Add to the gradients of four inputs, 16 rows, those that come from the sums of all units."""
-    a0, b0, a1, b1, a2, b2, a3, b3 = sums
-    for _ in range(units):
-        for gate in range(4):
-            a, b = load(gates, at + gate * ROWS), load(gates, at + gate * ROWS + LANES)
-            w0, w1 = spread(turned, w), spread(turned, w + 1)
-            a0, b0, a1, b1 = a0 + w0 * a, b0 + w0 * b, a1 + w1 * a, b1 + w1 * b
-            w2, w3 = spread(turned, w + 2), spread(turned, w + 3)
-            a2, b2, a3, b3 = a2 + w2 * a, b2 + w2 * b, a3 + w3 * a, b3 + w3 * b
-            w += 4
-        at += GATES * ROWS
-    return a0, b0, a1, b1, a2, b2, a3, b3
+def _back(d_sums: Any, at: int, units: int, turned: Any, w: int, sums: Any) -> Any:
+    """Add to the gradients of four inputs those that come from the sums of all units."""
+    s0, s1, s2, s3 = sums
+    for _ in range(units * 4):
+        d = load(d_sums, at)
+        s0, s1 = fma(spread(turned, w), d, s0), fma(spread(turned, w + 1), d, s1)
+        s2, s3 = fma(spread(turned, w + 2), d, s2), fma(spread(turned, w + 3), d, s3)
+        at += ROWS
+        w += 4
+    return s0, s1, s2, s3
 
 
 @njit(forceinline=True)
 def _store_four(array: Any, at: int, count: int, sums: Any) -> None:
-    """Store 16 rows of up to four channels."""
+    """Store up to four channels."""
     store(array, at, sums[0])
-    store(array, at + LANES, sums[1])
     if count > 1:
-        store(array, at + ROWS, sums[2])
-        store(array, at + ROWS + LANES, sums[3])
+        store(array, at + ROWS, sums[1])
     if count > 2:
-        store(array, at + 2 * ROWS, sums[4])
-        store(array, at + 2 * ROWS + LANES, sums[5])
+        store(array, at + 2 * ROWS, sums[2])
     if count > 3:
-        store(array, at + 3 * ROWS, sums[6])
-        store(array, at + 3 * ROWS + LANES, sums[7])
+        store(array, at + 3 * ROWS, sums[3])
+
+
+@njit(forceinline=True)
+def _back_to_states(
+    gru: bool, d_sums: Any, at: int, units: int, turned: Any, groups: int, carry: Any, dh: Any
+) -> None:
+    """Gradients of the hidden states before a step, from those of its sums and what a GRU passes on."""
+    nothing = zeros(dh)
+    for group in range(groups):
+        to = group * 4 * ROWS
+        sums = (nothing, nothing, nothing, nothing)
+        if gru:
+            sums = (
+                load(carry, to),
+                load(carry, to + ROWS),
+                load(carry, to + 2 * ROWS),
+                load(carry, to + 3 * ROWS),
+            )
+        _store_four(dh, to, 4, _back(d_sums, at, units, turned, group * units * 16, sums))
+
+
+@njit(forceinline=True)
+def _back_to_inputs(
+    d_sums: Any, at: int, units: int, turned: Any, groups: int, d_x: Any, to: int, n: int
+) -> None:
+    """Gradients of a step's n channels, from those of its sums."""
+    nothing = zeros(d_x)
+    for group in range(groups):
+        sums = _back(d_sums, at, units, turned, group * units * 16, (nothing, nothing, nothing, nothing))
+        _store_four(d_x, to + 4 * group * ROWS, n - 4 * group, sums)
 
 
 @njit(forceinline=True)
 def _products(
-    gates: Any, g: int, g_step: int, v: Any, at: int, other: int, step: int, n: int, lanes: Any, to: int
+    d_sums: Any, d: int, d_step: int, v: Any, at: int, step: int, n: int, lanes: Any, to: int
 ) -> None:
-    """Add to a unit's weight gradients, lane by lane, those of two inputs over n steps, from the last on."""
-    p0, p1, p2, p3 = load(lanes, to), load(lanes, to + 8), load(lanes, to + 16), load(lanes, to + 24)
-    q0, q1, q2, q3 = load(lanes, to + 32), load(lanes, to + 40), load(lanes, to + 48), load(lanes, to + 56)
+    """Add to a unit's weight gradients, lane by lane, those of an input over n steps."""
+    s0, s1 = load(lanes, to), load(lanes, to + ROWS)
+    s2, s3 = load(lanes, to + 2 * ROWS), load(lanes, to + 3 * ROWS)
     for _ in range(n):
-        for half in range(0, ROWS, LANES):
-            a, b = load(v, at + half), load(v, other + half)
-            d0, d1 = load(gates, g + half), load(gates, g + half + ROWS)
-            p0, q0, p1, q1 = p0 + d0 * a, q0 + d0 * b, p1 + d1 * a, q1 + d1 * b
-            d2, d3 = load(gates, g + half + 2 * ROWS), load(gates, g + half + 3 * ROWS)
-            p2, q2, p3, q3 = p2 + d2 * a, q2 + d2 * b, p3 + d3 * a, q3 + d3 * b
-        g, at, other = g + g_step, at + step, other + step
-    store(lanes, to, p0)
-    store(lanes, to + 8, p1)
-    store(lanes, to + 16, p2)
-    store(lanes, to + 24, p3)
-    store(lanes, to + 32, q0)
-    store(lanes, to + 40, q1)
-    store(lanes, to + 48, q2)
-    store(lanes, to + 56, q3)
+        value = load(v, at)
+        s0, s1 = fma(load(d_sums, d), value, s0), fma(load(d_sums, d + ROWS), value, s1)
+        s2, s3 = fma(load(d_sums, d + 2 * ROWS), value, s2), fma(load(d_sums, d + 3 * ROWS), value, s3)
+        d += d_step
+        at += step
+    store(lanes, to, s0)
+    store(lanes, to + ROWS, s1)
+    store(lanes, to + 2 * ROWS, s2)
+    store(lanes, to + 3 * ROWS, s3)
 
 
 @njit(nogil=True)
 def _weight_gradients(
-    gates: Any, g: int, units: int, x: Any, x_at: int, n_x: int, hs: Any, h_at: int, steps: int, lanes: Any
+    d_sums: Any, at: int, units: int, x: Any, x_at: int, n_x: int, hs: Any, h_at: int, steps: int, lanes: Any
 ) -> None:
     """Add to the weight gradients those of some steps of a block."""
-    c_width, h_width, to = units * ROWS, (1 + units) * ROWS, 0
+    d_step, to = units * 4 * ROWS, 0
     for u in range(units):
-        at = g + u * GATES * ROWS
-        for k in range(0, n_x, 2):
-            other = min(k + 1, n_x - 1)
-            _products(
-                gates,
-                at,
-                GATES * c_width,
-                x,
-                x_at + k * ROWS,
-                x_at + other * ROWS,
-                n_x * ROWS,
-                steps,
-                lanes,
-                to,
-            )
-            to += 64
-        for k in range(0, units, 2):
-            other = min(k + 1, units - 1)
-            _products(
-                gates,
-                at,
-                GATES * c_width,
-                hs,
-                h_at + (1 + k) * ROWS,
-                h_at + (1 + other) * ROWS,
-                h_width,
-                steps,
-                lanes,
-                to,
-            )
-            to += 64
+        d = at + u * 4 * ROWS
+        for k in range(n_x):
+            _products(d_sums, d, d_step, x, x_at + k * ROWS, n_x * ROWS, steps, lanes, to)
+            to += 4 * ROWS
+        for k in range(1, units + 1):
+            _products(d_sums, d, d_step, hs, h_at + k * ROWS, (1 + units) * ROWS, steps, lanes, to)
+            to += 4 * ROWS
 
 
 @njit(nogil=True)
-def _add_lanes(lanes: Any, n_x: int, units: int, packed: Any) -> None:
+def _add_lanes(lanes: Any, weights: Any) -> None:
     """Sum the lanes of each weight gradient, in their order."""
-    to = 0
-    for u in range(units):
-        for first, count in ((0, n_x), (n_x, units)):
-            for k in range(0, count, 2):
-                for i in range(2):
-                    for gate in range(4):
-                        if k + i < count:
-                            total = lanes[to]
-                            for lane in range(1, LANES):
-                                total += lanes[to + lane]
-                            packed[u, first + k + i, gate] = total
-                        to += LANES
+    for i in range(len(weights)):
+        total = lanes[i * ROWS]
+        for lane in range(1, ROWS):
+            total += lanes[i * ROWS + lane]
+        weights[i] = total
 
 
 @njit(cache=True, nogil=True)
@@ -598,7 +635,7 @@ def backward(
         last: step at which each row is read, (16 * blocks,) int64.
         hs: see ``forward``.
         cs: see ``forward``.
-        gates: of all steps; gradients are put in their place.
+        gates: of all steps, see ``forward``.
         d_read: gradient of the states that are read, (16 * blocks, units); empty for a lower layer.
         d_above: gradient of ``hs`` from the layer above, flat like ``hs``; empty for the top layer.
         d_states: zeros for the blocks that others took states from, flat like ``hs``.
@@ -610,12 +647,11 @@ def backward(
     n_x = inputs - units
     x_width, h_width, c_width = n_x * ROWS, (1 + units) * ROWS, units * ROWS
     slots = len(hs) // (h_width * len(begin))
-    whole = turned_h.shape[0] * 4 * ROWS
-    dh, carry = np.zeros(whole, hs.dtype), np.zeros(whole, hs.dtype)
-    lanes = np.zeros(units * ((n_x + 1) // 2 + (units + 1) // 2) * 64, hs.dtype)
     flat_h, flat_x = turned_h.reshape(-1), turned_x.reshape(-1)
-    chunk = max(1, BUDGET // (units * 4 * ROWS))
-    nothing = zeros(hs)
+    whole, d_width = turned_h.shape[0] * 4 * ROWS, units * 4 * ROWS
+    chunk = max(1, CHUNK // d_width)
+    dh, carry, lanes = _room(whole, hs), _room(whole, hs), _room(d_weights.size * ROWS, hs)
+    d_sums = _room(chunk * d_width, hs)  # of some steps, the last one last
     for b in range(len(begin) - 1, -1, -1):
         dh[:] = 0
         carry[:] = 0
@@ -626,46 +662,28 @@ def backward(
             h_at, c_at = (b * slots + t) * h_width, (b * slots + t) * c_width
             g_at, x_at = (b * (slots - 1) + t) * GATES * c_width, (b * x_slots + t + x_first) * x_width
             if len(d_above):
-                for at in range(0, c_width, LANES):
+                for at in range(0, c_width, ROWS):
                     store(dh, at, load(dh, at) + load(d_above, h_at + h_width + ROWS + at))
             elif t >= earliest:
                 for r in range(ROWS):
                     if last[b * ROWS + r] == t:
                         for u in range(units):
                             dh[u * ROWS + r] += d_read[b * ROWS + r, u]
-            for u in range(units):
-                for at in range(u * ROWS, (u + 1) * ROWS, LANES):
-                    g = g_at + u * (GATES - 1) * ROWS + at
-                    if gru:
-                        _gru_back(gates, g, hs, h_at + ROWS + at, dh, carry, at)
-                    else:
-                        _lstm_back(gates, g, cs, c_at + at, dh, carry, at)
-            for group in range(turned_h.shape[0]):
-                at = group * 4 * ROWS
-                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
-                if gru:
-                    sums = (
-                        load(carry, at),
-                        load(carry, at + 8),
-                        load(carry, at + 16),
-                        load(carry, at + 24),
-                        load(carry, at + 32),
-                        load(carry, at + 40),
-                        load(carry, at + 48),
-                        load(carry, at + 56),
-                    )
-                sums = _back(gates, g_at, units, flat_h, group * units * 16, sums)
-                _store_four(dh, at, 4, sums)
-            for group in range(turned_x.shape[0]):
-                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
-                sums = _back(gates, g_at, units, flat_x, group * units * 16, sums)
-                _store_four(d_x, x_at + (1 + 4 * group) * ROWS, n_x - 1 - 4 * group, sums)
             pending += 1
+            d_at = (chunk - pending) * d_width
+            for u in range(units):
+                at, g, to = u * ROWS, g_at + u * GATES * ROWS, d_at + u * 4 * ROWS
+                if gru:
+                    _gru_back(gates, g, hs, h_at + ROWS + at, dh, carry, at, d_sums, to)
+                else:
+                    _lstm_back(gates, g, cs, c_at + at, dh, carry, at, d_sums, to)
+            _back_to_states(gru, d_sums, d_at, units, flat_h, turned_h.shape[0], carry, dh)
+            _back_to_inputs(d_sums, d_at, units, flat_x, turned_x.shape[0], d_x, x_at + ROWS, n_x - 1)
             if pending == chunk or t == begin[b]:
-                _weight_gradients(gates, g_at, units, x, x_at, n_x, hs, h_at, pending, lanes)
+                _weight_gradients(d_sums, d_at, units, x, x_at, n_x, hs, h_at, pending, lanes)
                 pending = 0
             if shared:
-                for at in range(0, c_width, LANES):
+                for at in range(0, c_width, ROWS):
                     store(dh, at, load(dh, at) + load(d_states, h_at + ROWS + at))
                     if not gru:
                         store(carry, at, load(carry, at) + load(d_cells, c_at + at))
@@ -681,7 +699,7 @@ def backward(
                             d_cells[cell + at] += carry[at + entered]
                     dh[at + entered] = 0
                     carry[at + entered] = 0
-    _add_lanes(lanes, n_x, units, d_weights)
+    _add_lanes(lanes, d_weights.reshape(-1))
 
 
 # --- layers that are differentiated twice ---
@@ -692,36 +710,46 @@ def backward(
 
 @njit(forceinline=True)
 def _lstm_tangent(
-    sums: Any, gates: Any, at: int, dots: Any, cs: Any, c: int, c_dots: Any, after: int, h_dots: Any, h: int
+    sums: Any,
+    gates: Any,
+    at: int,
+    dots: Any,
+    to: int,
+    cs: Any,
+    c: int,
+    c_dots: Any,
+    after: int,
+    h_dots: Any,
+    h: int,
 ) -> None:
-    """One unit, 8 rows: tangents of the cell state and the hidden state; those of the sums are kept."""
+    """One unit: tangents of the cell state and the hidden state; those of the sums are kept."""
     i, f, g = load(gates, at), load(gates, at + ROWS), load(gates, at + 2 * ROWS)
     o, squashed = load(gates, at + 3 * ROWS), load(gates, at + 4 * ROWS)
     change = f * (1.0 - f) * sums[1] * load(cs, c) + f * load(c_dots, c)
     change = change + i * (1.0 - i) * sums[0] * g + i * (1.0 - g * g) * sums[2]
     store(c_dots, after, change)
     store(h_dots, h, o * (1.0 - o) * sums[3] * squashed + o * (1.0 - squashed * squashed) * change)
-    store(dots, at, sums[0])
-    store(dots, at + ROWS, sums[1])
-    store(dots, at + 2 * ROWS, sums[2])
-    store(dots, at + 3 * ROWS, sums[3])
+    store(dots, to, sums[0])
+    store(dots, to + ROWS, sums[1])
+    store(dots, to + 2 * ROWS, sums[2])
+    store(dots, to + 3 * ROWS, sums[3])
 
 
 @njit(forceinline=True)
 def _gru_tangent(
-    sums: Any, gates: Any, at: int, dots: Any, hs: Any, h_dots: Any, before: int, after: int
+    sums: Any, gates: Any, at: int, dots: Any, to: int, hs: Any, h_dots: Any, before: int, after: int
 ) -> None:
-    """One unit, 8 rows: tangent of the hidden state; those of the sums, the third whole, are kept."""
+    """One unit: tangent of the hidden state; those of the sums, the third whole, are kept."""
     r, z = load(gates, at), load(gates, at + ROWS)
     n, inner = load(gates, at + 2 * ROWS), load(gates, at + 3 * ROWS)
     whole = sums[2] + r * sums[3] + r * (1.0 - r) * sums[0] * inner
     change = (1.0 - n * n) * whole
     kept = z * (1.0 - z) * sums[1] * (load(hs, before) - n)
     store(h_dots, after, change + kept + z * (load(h_dots, before) - change))
-    store(dots, at, sums[0])
-    store(dots, at + ROWS, sums[1])
-    store(dots, at + 2 * ROWS, whole)
-    store(dots, at + 3 * ROWS, sums[3])
+    store(dots, to, sums[0])
+    store(dots, to + ROWS, sums[1])
+    store(dots, to + 2 * ROWS, whole)
+    store(dots, to + 3 * ROWS, sums[3])
 
 
 @njit(cache=True, nogil=True)
@@ -749,43 +777,51 @@ def tangents(
         gates: see ``hs``.
         h_dots: zeros, flat like ``hs``; tangents are written.
         c_dots: zeros, flat like ``cs``; tangents are written.
-        dots: written, flat like ``gates``: tangents of the four sums.
+        dots: written, flat, (blocks, T, units, 4, 16): tangents of the four sums.
     """
     units, inputs = weights.shape[0], weights.shape[1]
     x_width, h_width, c_width = (inputs - units) * ROWS, (1 + units) * ROWS, units * ROWS
     flat, nothing = weights.reshape(-1), zeros(hs)
     for b in range(len(hs) // (h_width * (steps + 1))):
         for t in range(steps):
-            x_at, g_at = (b * steps + t) * x_width, (b * steps + t) * GATES * c_width
+            x_at, d_at = (b * steps + t) * x_width, (b * steps + t) * 4 * c_width
+            g_at = (b * steps + t) * GATES * c_width
             h_at, c_at = (b * (steps + 1) + t) * h_width, (b * (steps + 1) + t) * c_width
             for u in range(units):
                 w = u * inputs * 4
-                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+                sums = (nothing, nothing, nothing, nothing)
                 sums = _sums(x_dots, x_at + ROWS, inputs - units - 1, flat, w + 4, sums)
                 sums = _sums(h_dots, h_at + ROWS, units, flat, w + (inputs - units) * 4, sums)
-                a, b_ = (sums[0], sums[2], sums[4], sums[6]), (sums[1], sums[3], sums[5], sums[7])
                 g, h, c = g_at + u * GATES * ROWS, h_at + (1 + u) * ROWS, c_at + u * ROWS
+                d = d_at + u * 4 * ROWS
                 if gru:
-                    _gru_tangent(a, gates, g, dots, hs, h_dots, h, h + h_width)
-                    _gru_tangent(b_, gates, g + LANES, dots, hs, h_dots, h + LANES, h + LANES + h_width)
+                    _gru_tangent(sums, gates, g, dots, d, hs, h_dots, h, h + h_width)
                 else:
-                    _lstm_tangent(a, gates, g, dots, cs, c, c_dots, c + c_width, h_dots, h + h_width)
-                    c, h = c + LANES, h + LANES
-                    _lstm_tangent(b_, gates, g + LANES, dots, cs, c, c_dots, c + c_width, h_dots, h + h_width)
+                    _lstm_tangent(sums, gates, g, dots, d, cs, c, c_dots, c + c_width, h_dots, h + h_width)
 
 
 @njit(forceinline=True)
 def _lstm_twice(
-    gates: Any, at: int, cs: Any, c_dots: Any, c: int, after: int, dots: Any, twos: Any, flow: Any, k: int
+    gates: Any,
+    at: int,
+    cs: Any,
+    c_dots: Any,
+    c: int,
+    after: int,
+    dots: Any,
+    twos: Any,
+    to: int,
+    flow: Any,
+    k: int,
 ) -> None:
-    """One unit, 8 rows: gradients of the four sums in ``twos`` and of their tangents in ``dots``."""
+    """One unit: gradients of the four sums in ``twos`` and of their tangents in ``dots``."""
     dh, carry, dh_dot, carry_dot = flow
     i, f, g = load(gates, at), load(gates, at + ROWS), load(gates, at + 2 * ROWS)
     o, squashed = load(gates, at + 3 * ROWS), load(gates, at + 4 * ROWS)
     i_slope, f_slope, g_slope = i * (1.0 - i), f * (1.0 - f), 1.0 - g * g
     o_slope, slope = o * (1.0 - o), 1.0 - squashed * squashed
-    i_dot, f_dot = load(dots, at), load(dots, at + ROWS)
-    g_dot, o_dot = load(dots, at + 2 * ROWS), load(dots, at + 3 * ROWS)
+    i_dot, f_dot = load(dots, to), load(dots, to + ROWS)
+    g_dot, o_dot = load(dots, to + 2 * ROWS), load(dots, to + 3 * ROWS)
     c_before, c_dot_before, c_dot = load(cs, c), load(c_dots, c), load(c_dots, after)
     d, e = load(dh, k), load(dh_dot, k)
     e_cell = load(carry_dot, k) + e * o * slope
@@ -796,29 +832,29 @@ def _lstm_twice(
     d_f = d_cell * c_before + e_cell * c_dot_before + e_f * (1.0 - 2.0 * f) * f_dot
     d_g = d_cell * i + e_cell * (i_slope * i_dot) - e_g * (2.0 * g) * g_dot
     d_o = d * squashed + e * (slope * c_dot) + e_o * (1.0 - 2.0 * o) * o_dot
-    store(twos, at, d_i * i_slope)
-    store(twos, at + ROWS, d_f * f_slope)
-    store(twos, at + 2 * ROWS, d_g * g_slope)
-    store(twos, at + 3 * ROWS, d_o * o_slope)
-    store(dots, at, e_i * i_slope)
-    store(dots, at + ROWS, e_f * f_slope)
-    store(dots, at + 2 * ROWS, e_g * g_slope)
-    store(dots, at + 3 * ROWS, e_o * o_slope)
+    store(twos, to, d_i * i_slope)
+    store(twos, to + ROWS, d_f * f_slope)
+    store(twos, to + 2 * ROWS, d_g * g_slope)
+    store(twos, to + 3 * ROWS, d_o * o_slope)
+    store(dots, to, e_i * i_slope)
+    store(dots, to + ROWS, e_f * f_slope)
+    store(dots, to + 2 * ROWS, e_g * g_slope)
+    store(dots, to + 3 * ROWS, e_o * o_slope)
     store(carry, k, d_cell * f + e_cell * (f_slope * f_dot))
     store(carry_dot, k, e_cell * f)
 
 
 @njit(forceinline=True)
 def _gru_twice(
-    gates: Any, at: int, hs: Any, h_dots: Any, h: int, dots: Any, twos: Any, flow: Any, k: int
+    gates: Any, at: int, hs: Any, h_dots: Any, h: int, dots: Any, twos: Any, to: int, flow: Any, k: int
 ) -> None:
-    """One unit, 8 rows: as ``_lstm_twice``; what passes straight to the state before is in the carries."""
+    """One unit: as ``_lstm_twice``; what passes straight to the state before is in the carries."""
     dh, carry, dh_dot, carry_dot = flow
     r, z = load(gates, at), load(gates, at + ROWS)
     n, inner = load(gates, at + 2 * ROWS), load(gates, at + 3 * ROWS)
     r_slope, z_slope, n_slope = r * (1.0 - r), z * (1.0 - z), 1.0 - n * n
-    r_dot, z_dot = load(dots, at), load(dots, at + ROWS)
-    n_dot, inner_dot = load(dots, at + 2 * ROWS), load(dots, at + 3 * ROWS)
+    r_dot, z_dot = load(dots, to), load(dots, to + ROWS)
+    n_dot, inner_dot = load(dots, to + 2 * ROWS), load(dots, to + 3 * ROWS)
     d, e = load(dh, k), load(dh_dot, k)
     gap, gap_dot = load(hs, h) - n, load(h_dots, h) - n_slope * n_dot
     e_n, e_z = e * (1.0 - z) * n_slope, e * gap
@@ -826,39 +862,16 @@ def _gru_twice(
     e_r = e_n * inner
     d_r = d_n * inner + e_n * inner_dot + e_r * (1.0 - 2.0 * r) * r_dot
     d_z = d * gap + e * gap_dot + e_z * (1.0 - 2.0 * z) * z_dot
-    store(twos, at, d_r * r_slope)
-    store(twos, at + ROWS, d_z * z_slope)
-    store(twos, at + 2 * ROWS, d_n)
-    store(twos, at + 3 * ROWS, d_n * r + e_n * (r_slope * r_dot))
-    store(dots, at, e_r * r_slope)
-    store(dots, at + ROWS, e_z * z_slope)
-    store(dots, at + 2 * ROWS, e_n)
-    store(dots, at + 3 * ROWS, e_n * r)
+    store(twos, to, d_r * r_slope)
+    store(twos, to + ROWS, d_z * z_slope)
+    store(twos, to + 2 * ROWS, d_n)
+    store(twos, to + 3 * ROWS, d_n * r + e_n * (r_slope * r_dot))
+    store(dots, to, e_r * r_slope)
+    store(dots, to + ROWS, e_z * z_slope)
+    store(dots, to + 2 * ROWS, e_n)
+    store(dots, to + 3 * ROWS, e_n * r)
     store(carry, k, d * z + e * (z_slope * z_dot))
     store(carry_dot, k, e * z)
-
-
-@njit(forceinline=True)
-def _back_to_states(
-    gru: bool, planes: Any, g_at: int, units: int, turned: Any, groups: int, carry: Any, dh: Any
-) -> None:
-    """Gradients of the hidden states before a step, from those of its sums and what a GRU passes on."""
-    nothing = zeros(dh)
-    for group in range(groups):
-        at = group * 4 * ROWS
-        sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
-        if gru:
-            sums = (
-                load(carry, at),
-                load(carry, at + 8),
-                load(carry, at + 16),
-                load(carry, at + 24),
-                load(carry, at + 32),
-                load(carry, at + 40),
-                load(carry, at + 48),
-                load(carry, at + 56),
-            )
-        _store_four(dh, at, 4, _back(planes, g_at, units, turned, group * units * 16, sums))
 
 
 @njit(cache=True, nogil=True)
@@ -897,7 +910,7 @@ def backward_twice(
         h_dots: as ``tangents`` left them, like ``c_dots`` and ``dots``.
         c_dots: see ``h_dots``.
         dots: see ``h_dots``; gradients are put in their place.
-        twos: written, flat like ``gates``.
+        twos: written, flat like ``dots``.
         d_hs: factors, flat like ``hs``; those of channel 0 and of slot 0 do not count.
         d_weights: written, (units, inputs, 4).
         d_x: zeros, flat like ``x``; written where ``turned_x`` has groups.
@@ -906,37 +919,32 @@ def backward_twice(
     n_x = inputs - units
     x_width, h_width, c_width = n_x * ROWS, (1 + units) * ROWS, units * ROWS
     whole = turned_h.shape[0] * 4 * ROWS
-    dh, carry = np.zeros(whole, hs.dtype), np.zeros(whole, hs.dtype)
-    dh_dot, carry_dot = np.zeros(whole, hs.dtype), np.zeros(whole, hs.dtype)
-    flow = (dh, carry, dh_dot, carry_dot)
-    lanes = np.zeros(units * ((n_x + 1) // 2 + (units + 1) // 2) * 64, hs.dtype)
-    flat_h, flat_x, nothing = turned_h.reshape(-1), turned_x.reshape(-1), zeros(hs)
-    chunk = max(1, BUDGET // (units * 8 * ROWS))
+    dh, carry, dh_dot, carry_dot = _room(whole, hs), _room(whole, hs), _room(whole, hs), _room(whole, hs)
+    flow, lanes = (dh, carry, dh_dot, carry_dot), _room(d_weights.size * ROWS, hs)
+    flat_h, flat_x = turned_h.reshape(-1), turned_x.reshape(-1)
+    chunk = max(1, CHUNK // (units * 8 * ROWS))
     for b in range(len(hs) // (h_width * (steps + 1)) - 1, -1, -1):
         for each in flow:
             each[:] = 0
         pending = 0
         for t in range(steps - 1, -1, -1):
-            x_at, g_at = (b * steps + t) * x_width, (b * steps + t) * GATES * c_width
+            x_at, d_at = (b * steps + t) * x_width, (b * steps + t) * 4 * c_width
+            g_at = (b * steps + t) * GATES * c_width
             h_at, c_at = (b * (steps + 1) + t) * h_width, (b * (steps + 1) + t) * c_width
             for u in range(units):
-                for at in range(u * ROWS, (u + 1) * ROWS, LANES):
-                    store(dh_dot, at, load(dh_dot, at) + load(d_hs, h_at + h_width + ROWS + at))
-                    g = g_at + u * (GATES - 1) * ROWS + at
-                    if gru:
-                        _gru_twice(gates, g, hs, h_dots, h_at + ROWS + at, dots, twos, flow, at)
-                    else:
-                        c = c_at + at
-                        _lstm_twice(gates, g, cs, c_dots, c, c + c_width, dots, twos, flow, at)
-            _back_to_states(gru, twos, g_at, units, flat_h, turned_h.shape[0], carry, dh)
-            _back_to_states(gru, dots, g_at, units, flat_h, turned_h.shape[0], carry_dot, dh_dot)
-            for group in range(turned_x.shape[0]):
-                sums = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
-                sums = _back(twos, g_at, units, flat_x, group * units * 16, sums)
-                _store_four(d_x, x_at + (1 + 4 * group) * ROWS, n_x - 1 - 4 * group, sums)
+                at, g, to = u * ROWS, g_at + u * GATES * ROWS, d_at + u * 4 * ROWS
+                store(dh_dot, at, load(dh_dot, at) + load(d_hs, h_at + h_width + ROWS + at))
+                if gru:
+                    _gru_twice(gates, g, hs, h_dots, h_at + ROWS + at, dots, twos, to, flow, at)
+                else:
+                    c = c_at + at
+                    _lstm_twice(gates, g, cs, c_dots, c, c + c_width, dots, twos, to, flow, at)
+            _back_to_states(gru, twos, d_at, units, flat_h, turned_h.shape[0], carry, dh)
+            _back_to_states(gru, dots, d_at, units, flat_h, turned_h.shape[0], carry_dot, dh_dot)
+            _back_to_inputs(twos, d_at, units, flat_x, turned_x.shape[0], d_x, x_at + ROWS, n_x - 1)
             pending += 1
             if pending == chunk or t == 0:
-                _weight_gradients(twos, g_at, units, x, x_at, n_x, hs, h_at, pending, lanes)
-                _weight_gradients(dots, g_at, units, x_dots, x_at, n_x, h_dots, h_at, pending, lanes)
+                _weight_gradients(twos, d_at, units, x, x_at, n_x, hs, h_at, pending, lanes)
+                _weight_gradients(dots, d_at, units, x_dots, x_at, n_x, h_dots, h_at, pending, lanes)
                 pending = 0
-    _add_lanes(lanes, n_x, units, d_weights)
+    _add_lanes(lanes, d_weights.reshape(-1))

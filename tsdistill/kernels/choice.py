@@ -52,7 +52,9 @@ def takes(units: int, single: bool) -> bool:
     global _used
     if _wanted is Kernel.torch:
         return False
-    if _wanted is Kernel.auto and (not single or units > MOST_UNITS or _problem() is not None):
+    if _wanted is Kernel.auto and (
+        not single or units > MOST_UNITS or _problem() is not None or not _has_fma()
+    ):
         return False
     _used = True
     return True
@@ -90,6 +92,17 @@ def numba_version() -> str | None:
     import numba
 
     return str(numba.__version__)
+
+
+@cache
+def _has_fma() -> bool:
+    """Whether the processor has fused multiply-add, without which the kernel is slower than PyTorch."""
+    import llvmlite.binding
+
+    known = llvmlite.binding.get_host_cpu_features()
+    return bool(
+        known.get("fma", True)
+    )  # other makes than Intel's and AMD's have it under another name, or always
 
 
 @cache

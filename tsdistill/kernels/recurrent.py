@@ -17,6 +17,7 @@ from tsdistill.kernels.announce import announce
 from tsdistill.kernels.cells import GATES, ROWS
 
 Integers = NDArray[np.int64]
+_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,16 @@ def whole_plan(series: int, length: int) -> Plan:
     return Plan.of(np.full(series, length - 1))
 
 
+def _empty(dtype: np.dtype[Any], *shape: int) -> NDArray[Any]:
+    """An array that begins with a cache line, as PyTorch's do: vectors of 64 bytes cross none."""
+    return torch.empty(shape, dtype=_DTYPES[dtype]).numpy()
+
+
+def _zeros(dtype: np.dtype[Any], *shape: int) -> NDArray[Any]:
+    """Zeros, see ``_empty``."""
+    return torch.zeros(shape, dtype=_DTYPES[dtype]).numpy()
+
+
 class Layer:
     """One layer's numbers of a pass."""
 
@@ -131,16 +142,16 @@ class Layer:
         self.weights = [weight.detach().contiguous().numpy() for weight in weights]
         units, channels = self.weights[1].shape[1], self.weights[0].shape[1]
         self.units, self.dtype = units, self.weights[0].dtype
-        self.packed = np.zeros((units, 1 + channels + units, 4), self.dtype)
+        self.packed = _zeros(self.dtype, units, 1 + channels + units, 4)
         cells.pack_weights(gru, *self.weights, self.packed)
         blocks = len(plan.begin)
-        self.hs = np.empty((blocks, slots, 1 + units, ROWS), self.dtype)
-        self.cs = np.empty(1 if gru else blocks * slots * units * ROWS, self.dtype)
-        self.gates = np.empty((blocks * (slots - 1) if keep else 1) * units * GATES * ROWS, self.dtype)
+        self.hs = _empty(self.dtype, blocks, slots, 1 + units, ROWS)
+        self.cs = _empty(self.dtype, 1 if gru else blocks * slots * units * ROWS)
+        self.gates = _empty(self.dtype, (blocks * (slots - 1) if keep else 1) * units * GATES * ROWS)
 
     def forward(self, x: NDArray[Any], first: int) -> None:
         """Fill the states from an input sequence whose slot of step 0 is ``first``."""
-        self.x, self.first, self.fresh = x, first, True
+        self.x, self.first = x, first
         cells.forward(
             self.gru,
             int(self.keep),
@@ -158,18 +169,15 @@ class Layer:
         )
 
     def backward(
-        self, d_read: NDArray[Any], d_above: NDArray[Any], further: bool, again: bool = False
+        self, d_read: NDArray[Any], d_above: NDArray[Any], further: bool
     ) -> tuple[list[Tensor], NDArray[Any]]:
-        """Gradients of the weights, and of the input if ``further``; ``again`` keeps the gates."""
-        if not self.fresh:  # an earlier backward pass wrote over the gates
-            self.forward(self.x, self.first)
-        self.fresh = again
+        """Gradients of the weights, and of the input if ``further``."""
         turned_h, turned_x = self._turned(further)
         copied = self.plan.clean < len(self.plan.begin)
         shared = self.plan.clean if copied else 0
-        d_states = np.zeros(shared * self.hs[0].size, self.dtype)
-        d_cells = np.zeros(0 if self.gru else shared * self.hs.shape[1] * self.units * ROWS, self.dtype)
-        d_x = np.zeros(self.x.size if further else 0, self.dtype)
+        d_states = _zeros(self.dtype, shared * self.hs[0].size)
+        d_cells = _zeros(self.dtype, 0 if self.gru else shared * self.hs.shape[1] * self.units * ROWS)
+        d_x = _zeros(self.dtype, self.x.size if further else 0)
         d_packed = np.empty_like(self.packed)
         cells.backward(
             self.gru,
@@ -186,7 +194,7 @@ class Layer:
             self.plan.last,
             self.hs.reshape(-1),
             self.cs,
-            self.gates.copy() if again else self.gates,
+            self.gates,
             d_read,
             d_above,
             d_states,
@@ -212,7 +220,8 @@ class Layer:
         x_dots = x_dots.copy()
         x_dots[:, :, 0] = 0  # the ones that carry the bias have no tangent
         h_dots, c_dots = np.zeros_like(self.hs), np.zeros_like(self.cs)
-        dots, twos, d_x = np.empty_like(self.gates), np.empty_like(self.gates), np.zeros_like(self.x)
+        dots = _empty(self.dtype, self.gates.size // GATES * 4)
+        twos, d_x = np.empty_like(dots), np.zeros_like(self.x)
         packed, hs, cs, gates = self.packed, self.hs.reshape(-1), self.cs, self.gates
         cells.tangents(
             self.gru, T, x_dots.reshape(-1), packed, hs, cs, gates, h_dots.reshape(-1), c_dots, dots
@@ -243,9 +252,9 @@ class Layer:
     def _turned(self, further: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         """Weights of the hidden states and, if ``further``, of the input, as backward passes read them."""
         units, n_x = self.units, self.packed.shape[1] - self.units
-        turned_h = np.zeros((-(-units // 4), units, 4, 4), self.dtype)
+        turned_h = _zeros(self.dtype, -(-units // 4), units, 4, 4)
         cells.transpose_weights(self.packed, n_x, turned_h)
-        turned_x = np.zeros((-(-(n_x - 1) // 4) if further else 0, units, 4, 4), self.dtype)
+        turned_x = _zeros(self.dtype, -(-(n_x - 1) // 4) if further else 0, units, 4, 4)
         cells.transpose_weights(self.packed[:, :n_x], 1, turned_x)
         return turned_h, turned_x
 
@@ -273,7 +282,7 @@ class _LastStates(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         keep = any(ctx.needs_input_grad)
         T, blocks = rows.shape[2], len(plan.begin)
-        x, first = np.empty((blocks, T, 1 + rows.shape[1], ROWS), rows.numpy().dtype), 0
+        x, first = _empty(rows.numpy().dtype, blocks, T, 1 + rows.shape[1], ROWS), 0
         cells.pack_rows(rows.contiguous().numpy(), plan.source, plan.begin, plan.end, x)
         layers, factors = [], []
         for i in range(0, len(weights), 4):

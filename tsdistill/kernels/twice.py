@@ -75,7 +75,7 @@ class _Gradients(torch.autograd.Function):
     def forward(ctx: Any, layer: Layer, d_hs: Tensor, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.layer, ctx.d_hs = layer, d_hs.detach().contiguous().numpy().reshape(-1)
-        found, d_x = layer.backward(np.zeros((0, 0), layer.dtype), ctx.d_hs, further=True, again=True)
+        found, d_x = layer.backward(np.zeros((0, 0), layer.dtype), ctx.d_hs, further=True)
         return torch.from_numpy(d_x.reshape(layer.x.shape)), *found
 
     @staticmethod
