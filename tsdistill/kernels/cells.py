@@ -14,7 +14,7 @@ Before, it holds numbers that nothing reads, and their gradients are zero.
 
 The 16 rows are the lanes of one vector, whatever registers the processor has. Sums over rows keep a lane for
 each until the end, where lanes are added in their order. A product is added in one operation that rounds once
-(``fma``), also where the processor has no such instruction. So the same bits come out of every instruction set.
+(``fma``), also where the processor has no such instruction. So all instruction sets give the same bits.
 
 All of it stands in one file, since numba's cache of compiled code sees changes in a function's own file only.
 """
@@ -296,6 +296,48 @@ def transpose_weights(packed: Any, first: int, turned: Any) -> None:
         for u in range(packed.shape[0]):
             for gate in range(4):
                 turned[(k - first) // 4, u, gate, (k - first) % 4] = packed[u, k, gate]
+
+
+@njit(cache=True, nogil=True)
+def lay_out(last: Any, starts: Any, steps: int) -> Any:
+    """Lay B clean series, then their copies by the step at which they enter, into blocks.
+
+    Args:
+        last: last true step of each series, (B,) int64.
+        starts: first step in which each copy differs, (M, B) int64; M is 0 without copies.
+        steps: T.
+
+    Returns:
+        Of each row of the blocks, as ``recurrent.Plan`` has them: source, mask, entry, origin and last. Rows
+        that only fill up a block have -1 for the first two and origin, entry and last of the row before. And
+        the row of each answer, (B (M + 1),).
+    """
+    copies, series = starts.shape
+    first = -(-series // ROWS) * ROWS
+    whole = first - (-copies * series // ROWS) * ROWS
+    source, mask, origin = np.full(whole, -1), np.full(whole, -1), np.full(whole, -1)
+    entry, read = np.zeros(whole, np.int64), np.zeros(whole, np.int64)
+    rows = np.empty(series * (copies + 1), np.int64)
+    for i in range(series):
+        source[i] = mask[i] = rows[i] = i
+        read[i] = last[i]
+    read[series:first] = last[series - 1]
+    begin = np.zeros(steps + 1, np.int64)  # of those that enter at each step, the first row
+    for m in range(copies):
+        for i in range(series):
+            begin[min(starts[m, i], last[i]) + 1] += 1
+    begin = first + np.cumsum(begin)
+    for m in range(copies):
+        for i in range(series):
+            t = min(starts[m, i], last[i])
+            row = begin[t]
+            begin[t] += 1
+            source[row], mask[row], entry[row], read[row] = series * (m + 1) + i, i, t, last[i]
+            origin[row] = i if t > 0 else -1
+            rows[series * (m + 1) + i] = row
+    for row in range(first + copies * series, whole):
+        entry[row], read[row] = entry[row - 1], read[row - 1]
+    return source, mask, entry, origin, read, rows
 
 
 @njit(cache=True, nogil=True)

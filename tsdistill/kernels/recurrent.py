@@ -48,37 +48,16 @@ class Plan:
 
     @classmethod
     def of(cls, last: Integers, starts: Integers | None = None) -> "Plan":
-        """Lay out B clean series, then their copies by the step at which they enter.
+        """Lay out B clean series, then their copies (see ``cells.lay_out``).
 
         Args:
             last: last true step of each series, (B,).
             starts: first step in which each copy differs, (M, B); None without copies.
         """
-        B = len(last)
-        clean = -(-B // ROWS)
-        parts = [_padded(np.arange(B), np.arange(B), np.zeros(B, np.int64), np.full(B, -1), last)]
-        rows = np.arange(B)
-        if starts is not None:
-            series = np.arange(starts.size) % B
-            entry = np.minimum(starts, last).ravel()
-            order = np.argsort(entry, kind="stable")
-            kin = series[order]
-            parts.append(
-                _padded(B + order, kin, entry[order], np.where(entry[order] > 0, kin, -1), last[kin])
-            )
-            joined = np.empty_like(order)
-            joined[order] = np.arange(len(order))
-            rows = np.concatenate([rows, clean * ROWS + joined])
-        source, mask, entry, origin, last = (np.concatenate(each) for each in zip(*parts, strict=True))
-        begin, end = entry.reshape(-1, ROWS)[:, 0].copy(), last.reshape(-1, ROWS).max(axis=1) + 1
-        return cls(source, mask, entry, origin, last, begin, end, rows, clean)
-
-
-def _padded(*columns: Integers) -> list[Integers]:
-    """Fill up to a multiple of 16 rows: no source, no origin, and entry and end as the last row's."""
-    missing = -len(columns[0]) % ROWS
-    fill = [-1, -1, columns[2][-1], -1, columns[4][-1]]
-    return [np.concatenate([c, np.full(missing, f)]) for c, f in zip(columns, fill, strict=True)]
+        copies = np.empty((0, len(last)), np.int64) if starts is None else np.ascontiguousarray(starts)
+        source, mask, entry, origin, read, rows = cells.lay_out(last, copies, int(last.max()) + 1)
+        begin, end = entry[::ROWS].copy(), read.reshape(-1, ROWS).max(axis=1) + 1
+        return cls(source, mask, entry, origin, read, begin, end, rows, -(-len(last) // ROWS))
 
 
 def last_states(
