@@ -1,11 +1,16 @@
-"""One method against others over data sets, in every metric (the last table of docs/learning.md).
+"""One method against others over data sets, in every metric (docs/learning.md).
 
-python scripts/compare_pairs.py tsdistill-out tsd_kd none kd
+    python scripts/compare_pairs.py tsdistill-out tsd_kd none kd
+    python scripts/compare_pairs.py docs/tables/learning-all-sets.csv tsd_kd none kd
+
+The first argument is the output folder of ``tsdistill distill``, or a report's table of every data set.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.stats import wilcoxon
 
 import tsdistill
@@ -21,9 +26,9 @@ def main() -> None:
     parser.add_argument("method")
     parser.add_argument("rivals", nargs="+")
     asked = parser.parse_args()
-    runs = tsdistill.load_results(asked.out)
+    means = means_by_set(asked.out)
     for metric, sign in METRICS.items():
-        table = runs[runs["status"] == "ok"].pivot_table(f"test.{metric}", "dataset", "method")
+        table = means[metric].unstack("method")
         table = table[[asked.method, *asked.rivals]].dropna()
         gaps = {rival: sign * (table[asked.method] - table[rival]) for rival in asked.rivals}
         p = {rival: float(wilcoxon(gap).pvalue) for rival, gap in gaps.items()}
@@ -36,6 +41,17 @@ def main() -> None:
                 f"  {rival} {table[rival].mean():.3f}: {int((gap > 0).sum())} wins, "
                 f"{int((gap < 0).sum())} losses, p {p[rival]:.2g}, Holm {holm[rival]:.2g}"
             )
+
+
+def means_by_set(source: str) -> pd.DataFrame:
+    """Means over seeds, a row a data set and method, a column a metric."""
+    names = list(METRICS)
+    if Path(source).is_dir():
+        runs = tsdistill.load_results(source)
+        runs = runs[runs["status"] == "ok"].rename(columns={f"test.{name}": name for name in names})
+    else:
+        runs = pd.read_csv(source)
+    return runs.groupby(["dataset", "method"])[names].mean()
 
 
 if __name__ == "__main__":
