@@ -56,7 +56,7 @@ def _refuse_removal(word: str, name: str) -> None:
 def _refuse_value(word: str, name: str, value: str) -> None:
     group = name.partition("@")[0]
     is_group = group in groups() or group.startswith("hydra/")
-    if re.fullmatch(r"\{\s*\}", value) and (is_group or name in NODES):
+    if re.fullmatch(r"\{\s*\}", value) and (is_group or name in (*NODES, "method.ranges")):
         advice = f"choose by {name}=NAME or " if is_group else ""
         raise TsdistillError(f"{word}: an empty {{}} sets nothing; {advice}set one of its settings")
     if not is_group:

@@ -69,7 +69,9 @@ def train_teacher(composed: DictConfig) -> None:
     expand_members(composed)
     check_composed(composed)
     conf: TeacherTaskConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    check_settings(conf.teacher.training, "teacher.training")
     job = prepare(conf)
+    PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)  # refuses windows that do not fit
     teacher = best_teacher(job)
     pool = build_pool(job, teacher)
     training_maps(job, teacher, pool)
