@@ -171,6 +171,11 @@ WRONG = [
     ("dataset=csv", "dataset.train is not set: name the file with the training series"),
     ("out=a_file", "out=a_file: a_file is a file; name a folder"),
     ("out=a_file/below", "out=a_file/below: a_file is a file; name a folder"),
+    (
+        "out=/proc/nope",
+        "cannot write /proc/nope: No such file or directory; "
+        "check the permissions or choose another output folder",
+    ),
     # words that are no overrides
     ("method", "method: a setting is written NAME=VALUE, without spaces"),
     ("--method tsd", "--method: there is no such flag; a setting is written method=VALUE"),
