@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -184,19 +185,15 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
             else f"name={word}"
             for before, word in pairwise(["", *words])
         ]
+    from tsdistill.config.overrides import refuse_misread
+
     if command == "status" and _asks(words):
         return [*_expand("distill", [word for word in words if word not in MULTIRUN]), *ASKING]
     if command not in COMPOSING:
-        return [_as_text(_restriction(word, command)) for word in words]
-    for word in words:
-        group, _, choice = word.partition("=")
-        if group in ("method", "teacher", "student", "dataset") and choice.startswith("["):
-            # Hydra would merge them all into one.
-            several = choice.strip("[]").replace(" ", "")
-            raise TsdistillError(f"{word}: a run has one {group}; sweep over several by -m {group}={several}")
-    from tsdistill.config.mistakes import refuse_no_choice
-
-    refuse_no_choice(words)
+        restrictions = [_restriction(word, command) for word in words]
+        refuse_misread(restrictions)
+        return [_as_text(word) for word in restrictions]
+    refuse_misread(words)
     words = [_as_text(word) if _is_plain_path(word) else word for word in words]
     if not any("@" in word for word in words):
         return list(words)
@@ -220,6 +217,13 @@ TEXTS = (
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
 
+NAMED = ("out", "to", "folder", "again", "input", "published", "teacher.path")
+"""Settings that name a place, which an empty text does not."""
+
+
+RESTRICTING = ("dataset", "method", "teacher", "student")
+"""Words by which a command that reads is told what to read."""
+
 LISTS = ("metric", "order", "columns", "vary", "figures")
 """Settings of commands that read: lists, which may be written without brackets."""
 
@@ -236,11 +240,12 @@ def _as_text(word: str) -> str:
     """Quote a text for Hydra's grammar, unless it is quoted already; expand ``~/`` of a path.
 
     Raises:
-        TsdistillError: the output folder is empty.
+        TsdistillError: a folder or a file is empty.
     """
     name, equals, value = word.partition("=")
-    if name == "out" and equals and not value:
-        raise TsdistillError("out is empty; name a folder")
+    if name in NAMED and equals and not value:
+        kind = "folder" if name == "out" else "folder or a file"
+        raise TsdistillError(f"{name} is empty; name a {kind}")
     if name.startswith("labels.") and equals:
         name = f"++{name}"  # to Hydra, a key that is not there yet
     elif not equals or name not in TEXTS:
@@ -258,21 +263,32 @@ def _restriction(word: str, command: str) -> str:
     """Write lists out for Hydra, which would sweep over ``metric=accuracy,kl``.
 
     ``method=none,tsd`` restricts what a command reads; Hydra would take it for a config group's choice.
+
+    Raises:
+        TsdistillError: the word restricts to nothing, or sets nothing.
     """
     from tsdistill.config.schema import COMMANDS as SCHEMAS
 
     taken = {field.name for field in fields(SCHEMAS[command])}
     lists = (*LISTS, *(["series"] if command == "explain" else []))
     name, equals, value = word.partition("=")
-    if not equals or value in ("null", "true", "false"):
+    if re.fullmatch(r"\{\s*\}", value):
+        raise TsdistillError(f"{word}: an empty {{}} sets nothing; leave it out, or write a value")
+    if not equals or value in ("true", "false") or (value == "null" and name not in RESTRICTING):
         return word
+    if name == "from" and "sources" in taken and not value.strip("[], "):
+        raise TsdistillError(f"{word}: name the folders to copy from, such as from=A,B out=C")
     if name == "from" and "sources" in taken:  # no name that a schema's field may have
         return f"sources={value}"
     if name in lists:
         return word if value.startswith("[") else f"{name}=[{value}]"
     name = name.removesuffix(".name")  # the word by which it was trained will do, too
-    if name not in ("dataset", "method", "teacher", "student") or "only" not in taken:
+    if name not in RESTRICTING or "only" not in taken:
         return word
+    if value == "null":
+        return f"only.{name}=null"
+    if not value.strip("[] "):
+        raise TsdistillError(f"{word}: name a {name}, or several with commas between them")
     return f"only.{name}=[{value.strip('[]')}]"
 
 

@@ -216,32 +216,51 @@ def _forwarder(listener: Callable[[Said | Shown], None], title: str, total: int,
     return show
 
 
+class Pace:
+    """How fast something goes on after its first steps, before which a kernel may have been compiled."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def left(self, shown: Shown) -> float | None:
+        """Seconds that the rest takes; None before there is a pace, and at the end."""
+        now = time.monotonic()
+        if self._first is None and shown.done:
+            self._first = shown.done, now
+        if self._first is None or not self._first[0] < shown.done < shown.total:
+            return None
+        done, at = self._first
+        return (now - at) * (shown.total - shown.done) / (shown.done - done)
+
+
 @contextmanager
 def _bar(title: str, total: int, unit: str) -> Iterator[Show]:
-    began = time.monotonic()
+    pace = Pace()
     shown = Shown(title, 0, total, unit)
 
     def show(done: int, values: Mapping[str, float]) -> None:
         nonlocal shown
         shown = Shown(title, done, total, unit, values)
+        pace.left(shown)
 
     def line() -> Text:
-        return progress_line(shown, time.monotonic() - began, console.width)
+        return progress_line(shown, pace.left(shown), console.width)
 
     with Live(get_renderable=line, console=console, transient=True, refresh_per_second=4):
         yield show
 
 
 def _plain_lines(title: str, total: int, unit: str) -> Show:
-    began = last = time.monotonic()
+    last = time.monotonic()
+    pace = Pace()
 
     def show(done: int, values: Mapping[str, float]) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last >= PLAIN_INTERVAL and 0 < done < total:
-            last = now
-            left = spell_time((now - began) * (total - done) / done)
-            say(f"{title}: {', '.join([count_of(done, total, unit), *_numbers(values), f'{left} left'])}")
+        left = pace.left(Shown(title, done, total, unit))
+        if time.monotonic() - last >= PLAIN_INTERVAL and 0 < done < total:
+            last = time.monotonic()
+            rest = [] if left is None else [f"{spell_time(left)} left"]
+            say(f"{title}: {', '.join([count_of(done, total, unit), *_numbers(values), *rest])}")
 
     return show
 
@@ -269,20 +288,20 @@ BAR = 20
 """Columns of a bar, where there is room for one."""
 
 
-def progress_line(shown: Shown, seconds: float, width: int) -> Text:
+def progress_line(shown: Shown, left: float | None, width: int) -> Text:
     """A piece of work in one line: what it is, how far, loss, validation and time left.
 
     Where there is room, a bar and the other values are added; where there is little, the title is shortened.
 
     Args:
         shown: how far it is.
-        seconds: how long it has taken so far.
+        left: seconds that the rest takes, see ``Pace``; None if that isn't known.
         width: columns to stay within.
     """
     numbers = _numbers(shown.values)
     parts = [count_of(shown.done, shown.total, shown.unit), *numbers[:2]]
-    if 0 < shown.done < shown.total:
-        parts.append(f"{spell_time(seconds * (shown.total - shown.done) / shown.done)} left")
+    if left is not None:
+        parts.append(f"{spell_time(left)} left")
     room = width - sum(len(part) + 2 for part in parts)
     title = _shortened(shown.title, max(room, LEAST_TITLE))
     room -= len(title)
@@ -293,7 +312,7 @@ def progress_line(shown: Shown, seconds: float, width: int) -> Text:
     for number in numbers[2:]:
         room -= len(number) + 2
         if room >= 0:
-            parts.insert(-1, number)
+            parts.insert(len(parts) - (left is not None), number)
     for part in parts:
         line.append(f"  {part}")
     line.truncate(width, overflow="ellipsis")

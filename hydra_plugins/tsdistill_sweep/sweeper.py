@@ -9,7 +9,18 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class Sweeper(BasicSweeper):
+class _Configured(BasicSweeper):
+    """Takes overrides from the config, too."""
+
+    def _parse_config(self) -> list[str]:
+        """The config's own overrides."""
+        from tsdistill.runs.sweep import swept_words
+
+        assert self.config is not None
+        return swept_words(self.config)
+
+
+class Sweeper(_Configured):
     """Multiplies comma-separated values out, as Hydra's own does, and keeps the command's share."""
 
     def split_arguments(  # type: ignore[override]  # Hydra's is static, but called on the sweeper
@@ -53,7 +64,7 @@ class Sweeper(BasicSweeper):
                 seen |= parts
 
 
-class Status(BasicSweeper):
+class Status(_Configured):
     """Says what has become of the jobs of a sweep, and runs none."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import tsdistill
 from tsdistill import cli
-from tsdistill.config.resolve import conf_folder
+from tsdistill.config.members import expand_members
+from tsdistill.config.resolve import conf_folder, recorded_settings
+from tsdistill.config.schema import register
 from tsdistill.errors import TsdistillError
 from tsdistill.store import index
 from tsdistill.store.records import read_run, rewrite_run, write_failure, write_run
@@ -285,3 +288,32 @@ def test_the_command_for_a_damaged_teacher_makes_no_other_pool_than_the_one_in_u
     assert cli.run("runs", ("out=out", "verify=true")) == 1
     again = "train-teacher dataset.name=GunPoint teacher=fcn saliency.window=7 out=out"
     assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out
+
+
+def test_the_command_for_a_damaged_ensemble_names_its_members(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
+    words = ["teacher.members=[fcn_8,lstm_8]", "teacher.kind.size=2", "teacher.training.epochs=7"]
+    register()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        composed = compose("distill", ["teacher=ensemble", *words])
+        expand_members(composed)
+    settings = recorded_settings(composed)
+    add(Path("out"), "b2", "tsd", 1, 0.5, teacher="ensemble", settings=settings)
+    edited = {**settings, "teacher.members.fcn_8.training.epochs": 9}
+    add(Path("out"), "c3", "tsd", 1, 0.5, teacher="ensemble", teacher_id="u", settings=edited)
+    for key in ("t", "u"):
+        Path("out/teachers/GunPoint", key).mkdir(parents=True)
+    assert cli.run("runs", ("out=out", "verify=true")) == 1
+    said = capsys.readouterr().out
+    again = (
+        "train-teacher dataset.name=GunPoint teacher=ensemble teacher.kind.size=2 "
+        "teacher.training.epochs=7 'teacher.members=[fcn_8,lstm_8]' out=out"
+    )
+    assert f"  run again: tsdistill {again}\n" in said
+    assert "teacher.members.fcn_8.training.epochs=9" in said
+    cli.run("runs", ("out=out", "id=b2"))
+    said = capsys.readouterr().out
+    assert "teacher.members: " in said and "teacher.members.fcn_8" not in said

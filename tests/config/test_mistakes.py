@@ -11,6 +11,8 @@ from tsdistill.config.mistakes import CONFIG_ERRORS, explain
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import register
 
+OWN = ": it has settings of its own; --cfg job shows them"
+
 
 @pytest.mark.parametrize(
     ("override", "told"),
@@ -37,7 +39,26 @@ from tsdistill.config.schema import register
         ("retrain=maybe", "retrain=maybe should be true or false"),
         ("split=3", "split=3: it has settings of its own; set one of split.validation, split.seed"),
         ("student=custom", "student.model._target_: a value is missing; set student.model._target_=..."),
-        ("dataset.name=${nowhere}", "Interpolation key 'nowhere' not found"),
+        ("dataset.name=${nowhere}", "dataset.name refers to nowhere, which is not set"),
+        ("method.lam=${method.lam}", "method.lam refers to itself"),
+        (
+            "training.scheduler=[1]",
+            "training.scheduler=[1]: it has settings of its own; --cfg job shows them",
+        ),
+        ("method.stages=[1]", "method.stages=[1]" + OWN),
+        ("method.grid={}", "method.grid={}: it should be a list"),
+        ("+method.lam=1", "method.lam: there is one already; write method.lam=VALUE, without +"),
+        ("+method=tsd", "method: there is one already; write method=NAME, without +"),
+        ("+method=kd", "method: there is one already; write method=NAME, without +"),
+        ("~method.nope", "~method.nope: there is none; --cfg job shows all"),
+        ("~nope", "~nope: there is none; --cfg job shows all"),
+        ("nope@training=cosine", "nope@training=cosine: there is no such group; --help lists them"),
+        (
+            "method==kd",
+            "method==kd: the value can't be read; "
+            "write a text that has special characters as method=\\'TEXT\\'",
+        ),
+        ("seed=int(x)", "seed=int(x): invalid literal for int() with base 10: 'x'"),
         ("method", "method: a setting is written NAME=VALUE, without spaces"),
     ],
 )

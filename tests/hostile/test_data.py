@@ -143,6 +143,8 @@ CSV: dict[str, Callable[[], bytes]] = {
     "UTF-16": lambda: "label,a\nx,1\n".encode("utf-16"),
     "bytes that are no text": lambda: b"label,a\n\xff\xfe,1\n",
     "a number of a million digits": lambda: b"label,a\nx," + b"9" * 1_000_000 + b"\n",
+    "decimal commas": lambda: b"label;a;b\nx;0,5;1,5\ny;0,5;1,5\n",
+    "a decimal comma in quotes": lambda: b'label,a,b\nx,"0,5",1\ny,1,1\n',
     "an infinity": lambda: b"label,a\nx,1e999\n",
     "an infinity by name": lambda: b"label,a\nx,inf\n",
     "a formula for a number": lambda: b"label,a\nx,=1+1\n",

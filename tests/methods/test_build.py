@@ -118,7 +118,7 @@ def one_stage(**changes):
         ),
         (
             one_stage(weights={"ce": True, "kd": 1.0}),
-            "method.stages.s.weights.ce=True should be a number, 0 or more",
+            "method.stages.s.weights.ce=true should be a number, 0 or more",
         ),
         (
             one_stage(weights={"ce": 0.0, "kd": 0.0}),
@@ -131,7 +131,7 @@ def one_stage(**changes):
         ),
         (
             one_stage(terms={"ce": CE, "kd": KD | {"tau": "hot"}}),
-            "method.stages.s.terms.kd.tau='hot' should be a number",
+            "method.stages.s.terms.kd.tau=hot should be a number",
         ),
         (
             one_stage(terms={"ce": CE, "kd": KD | {"tau": 0.0}}),

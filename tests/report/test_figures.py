@@ -221,6 +221,17 @@ def test_noise_is_drawn_by_ratio_and_left_out_where_it_was_not_measured(report):
     assert list(line.get_ydata()) == pytest.approx([0.5, 0.6, 0.7])
 
 
+def test_under_noise_a_seed_that_lacks_a_set_does_not_shift_the_mean():
+    rows = [("A", 1, 0.9), ("B", 1, 0.3), ("A", 2, 0.7)]
+    runs = pd.DataFrame(rows, columns=["dataset", "seed", "test.agreement_snr0"]).assign(variant="tsd")
+    runs["test.agreement_snr10"] = runs["test.agreement_snr0"]
+    with style():
+        axes = against_noise(runs, looks(["tsd"]), "title").axes[0]
+    assert list(axes.get_lines()[0].get_ydata()) == pytest.approx([0.55, 0.55])
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert band == pytest.approx(0.55)  # one seed alone has all sets
+
+
 def _sized(record, stored, sizes):
     """Two methods for each (student, data set, parameters) of one teacher with 1,202 parameters."""
     runs = []

@@ -99,6 +99,19 @@ def test_files_hold_the_points_and_mistakes_are_told(one, stored, record):
             assemble([stored([record("A")])], Options(vary=vary, where="dataset=A"))
 
 
+def test_a_setting_that_does_not_vary_is_refused_with_those_that_do(record, stored):
+    runs = [
+        record("A", "tsd", settings={"saliency.window": window, "method.lam": 1.0, "teacher.seeds": [0, 1]})
+        for window in (5, 10)
+    ]
+    out = stored(runs)
+    told = (
+        "^vary=method.lam: no method was run with several values of it; these have several: saliency.window$"
+    )
+    with pytest.raises(TsdistillError, match=told):
+        assemble([out], Options(vary=("method.lam",)))
+
+
 def test_pairs_stand_in_one_table_teachers_down_and_students_across(record, stored):
     sizes = {"lstm_8": 0.5, "lstm_16": 0.7}
     runs = [

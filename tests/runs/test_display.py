@@ -24,13 +24,22 @@ EPOCHS = Shown(
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140, 200])
 def test_a_training_shows_loss_validation_and_time_left_at_any_width(width: int) -> None:
-    line = progress_line(EPOCHS, 60.0, width)
+    line = progress_line(EPOCHS, 120.0, width)
     assert line.cell_len <= width
     if width >= 80:
         assert line.plain.endswith("epoch 100/300  loss 0.735  val 0.812  2 min 0 s left") or width >= 140
         assert line.plain.startswith("[3/75] GunPo") and "val 0.812" in line.plain
     assert ("━" in line.plain) == (width >= 140)
     assert ("train/ce 0.5" in line.plain) == (width >= 140)
+
+
+def test_the_time_left_leaves_out_what_came_before_the_first_steps(clock: list[float]) -> None:
+    pace = module.Pace()
+    clock[0] += 90  # a kernel is compiled
+    assert pace.left(Shown("A tsd", 1, 11, "epoch")) is None
+    clock[0] += 4
+    assert pace.left(Shown("A tsd", 3, 11, "epoch")) == 16
+    assert pace.left(Shown("A tsd", 11, 11, "epoch")) is None
 
 
 def test_a_duration_has_the_two_units_that_matter() -> None:

@@ -109,6 +109,7 @@ def test_answers_as_csv_json_lines_and_npz(home: Path, capsys: pytest.CaptureFix
     assert rows[0] == ["series", "label", "p_-worn", "p_fine", "p_off"]
     assert [row[1].lstrip("'") for row in rows[1:]] == labels.tolist()
     np.testing.assert_allclose([[float(v) for v in row[2:]] for row in rows[1:]], probabilities, atol=1e-5)
+    assert f"run {best(home)['id']}: the best on validation (AP) of " in told.err
     assert f"answers of run {best(home)['id']}" in told.err and "20 series answered" in told.err
     assert predict(home, "to=a/answers.jsonl", "explain=true") == 0
     lines = [json.loads(line) for line in Path("a/answers.jsonl").read_text().splitlines()]

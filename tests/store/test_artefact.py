@@ -388,3 +388,9 @@ def test_empty_names_and_strange_keys_are_refused(tmp_path):
     for key in ("", "../x", "a.b", "a/b"):
         with pytest.raises(ValueError, match="not a key"):
             place(tmp_path, "runs", "GunPoint", key)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no file system in which no file can be made")
+def test_a_place_where_no_file_can_be_made_is_told() -> None:
+    with pytest.raises(TsdistillError, match="cannot write /proc/nope"), staged(Path("/proc/nope")):
+        pass

@@ -219,9 +219,9 @@ def _show(out: Path, record: RunRecord, whole: bool) -> None:
 
 def _settings(result: Mapping[str, Any], whole: bool) -> None:
     """Show the settings that differ from the defaults of their composition, or all of them."""
-    from tsdistill.runs.defaults import default_settings
+    from tsdistill.runs.defaults import default_settings, with_members_named
 
-    settings = result["settings"]
+    settings = result["settings"] if whole else with_members_named(result)
     if whole:
         _section("settings", settings)
         return

@@ -5,27 +5,43 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, EnumNode, ListConfig
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
+    InterpolationKeyError,
     InterpolationResolutionError,
     MissingMandatoryValue,
     OmegaConfBaseException,
     ValidationError,
 )
 
-from tsdistill.config.resolve import conf_folder
+from tsdistill.config.overrides import groups
 from tsdistill.config.schema import COMMANDS
-from tsdistill.config.targets import spell
-from tsdistill.errors import TsdistillError, nearest
+from tsdistill.config.targets import shown, spell
+from tsdistill.errors import nearest
 
 _NO_SUCH_OPTION = re.compile(
     r"Could not find '(?P<what>[^']+)'\n\nAvailable options in '(?P<group>[^']+)':(?P<rest>.*?)"
     r"(\nConfig search path|$)",
     re.DOTALL,
 )
+
+_TOLD = (
+    (r"Ambiguous value for argument '(?P<word>.*)'", "{word}: a run has one value; -m sweeps over several"),
+    (r"Sweep parameters '(?P<word>.*)' requires", "{word}: a run has one value; -m sweeps over several"),
+    (r"already at '(?P<key>.*)'", "{key}: there is one already; write {key}=VALUE, without +"),
+    (r"(?P<key>\S+) appears more than once", "{key}: there is one already; write {key}=NAME, without +"),
+    (r"Multiple values for (?P<key>\S+)\.\s", "{key}: there is one already; write {key}=NAME, without +"),
+    (
+        r"Could not delete from config. '(?P<key>.*)'",
+        "~{key}: there is none; --cfg job shows all",
+    ),
+    (r"Could not delete '(?P<key>.*)'", "~{key}: there is no such group; --help lists them"),
+    (r"Override (?P<word>.*) looks like a config group", "{word}: there is no such group; --help lists them"),
+)
+"""What Hydra says of an override, and what is said instead."""
 
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """The extra that each of Hydra's launchers comes with."""
@@ -49,8 +65,14 @@ def explain(error: BaseException) -> str:
             return _unknown_key(step)
         if isinstance(step, ValidationError) and step.full_key:
             return _wrong_value(step)
+        if isinstance(step, InterpolationKeyError) and step.full_key:
+            missing = str(step.msg).partition("'")[2].partition("'")[0]
+            return f"{step.full_key} refers to {missing}, which is not set"
         if isinstance(step, InterpolationResolutionError):
-            return _sentence(str(step))
+            told = _sentence(str(step))
+            return f"{step.full_key} refers to itself" if "Recursive" in told else told
+        if isinstance(step, OverrideParseException):
+            return _unreadable(step)
     return _hydra(error)
 
 
@@ -65,23 +87,16 @@ def _wrong_value(error: OmegaConfBaseException) -> str:
     """A value that its setting can't have."""
     parent: Any = error.parent_node
     node: Any = error.child_node
-    told = f"{error.full_key}={_shown(error.value)}"
+    told = f"{error.full_key}={shown(error.value)}"
     if isinstance(node, DictConfig):
         names = ", ".join(f"{error.full_key}.{name}" for name in map(str, node))
         return f"{told}: it has settings of its own" + (f"; set one of {names}" if names else "")
     if isinstance(node, EnumNode):
-        return f"{told}: {nearest(_shown(error.value), (member.name for member in node.enum_type))}"
-    inner = node is None and isinstance(parent, ListConfig)
+        return f"{told}: {nearest(shown(error.value), (member.name for member in node.enum_type))}"
+    inner = node is None and isinstance(parent, ListConfig | DictConfig)
     if node is None and not inner:
         return f"{error.full_key}: {_sentence(error.msg or str(error))}"
     return f"{told} should be {spell(parent._metadata.element_type if inner else node._metadata.ref_type)}"
-
-
-def _shown(value: Any) -> str:
-    """A value as the user wrote it."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return str(value)
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:
@@ -121,29 +136,33 @@ def _hydra(error: BaseException) -> str:
         if key in _known():
             return f"{key}: this command has no such setting or group; --help lists what it takes"
         return f"{key}: there is no such setting or group; {nearest(key, _known())}"
-    word = re.match(r"Error parsing override '(?P<word>[^']*)'\s+missing EQUAL", text)
-    if word:
-        return f"{word['word']}: a setting is written NAME=VALUE, without spaces"
+    for pattern, told in _TOLD:
+        found = re.search(pattern, text)
+        if found:
+            return told.format(**found.groupdict())
+    merged = re.search(r"Error merging override (?P<name>[^=]*)=(?P<value>.*)", text)
+    if merged:
+        is_list = merged["value"].startswith("[")
+        told = "it has settings of its own; --cfg job shows them" if is_list else "it should be a list"
+        return f"{merged['name']}={merged['value']}: {told}"
     return _sentence(text)
 
 
-def refuse_no_choice(words: Iterable[str]) -> None:
-    """Refuse a number or null in the place of a group's choice, which Hydra would not name.
-
-    Raises:
-        TsdistillError: there is one.
-    """
-    for word in words:
-        group, _, choice = word.partition("=")
-        is_none = re.fullmatch(r"null|true|false|[+-]?[\d.]+(e[+-]?\d+)?", choice, re.IGNORECASE)
-        if is_none and re.fullmatch(r"\w+", group) and (conf_folder() / group).is_dir():
-            raise TsdistillError(f"{word}: there is no such {group}; --help lists the choices")
+def _unreadable(error: OverrideParseException) -> str:
+    """A word that is not in Hydra's grammar, or calls one of its functions amiss."""
+    word, told = str(error.override), str(error.message)
+    call = re.search(r"while evaluating .*?: (?P<told>.*)", told)
+    if call:
+        return f"{word}: {call['told']}"
+    if "=" not in word:
+        return f"{word}: a setting is written NAME=VALUE, without spaces"
+    name = word.partition("=")[0]
+    return f"{word}: the value can't be read; write a text that has special characters as {name}=\\'TEXT\\'"
 
 
 def _known() -> set[str]:
     """Groups of configs, and settings at the top level of any command."""
-    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
-    return groups | {field.name for schema in COMMANDS.values() for field in fields(schema)}
+    return groups() | {field.name for schema in COMMANDS.values() for field in fields(schema)}
 
 
 def _sentence(text: str) -> str:

@@ -1,6 +1,7 @@
 """From a composed config to settings: trials of the grid, plain values, and what is kept in a record."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 import tsdistill
 from tsdistill.config.canonical import canonical
+from tsdistill.config.targets import shown, spell
 from tsdistill.errors import TsdistillError, nearest
 
 UNRECORDED = (
@@ -32,6 +34,10 @@ NODES = (
     *("teacher.kind", "teacher.model", "teacher.training.scheduler"),
 )
 """Places that hold settings of their own, though their schema takes anything."""
+BUILT = ("student.model", "teacher.kind")
+"""Nodes that something is always built from."""
+NAMES = ("method.name", "teacher.name", "student.name")
+"""By which a record and its tables call a run's parts."""
 UNSET = ("grid", "ranges", "stages", "name")
 """Keys of a method that are no settings of it."""
 LARGEST_SEED = 2**32 - 1
@@ -77,7 +83,7 @@ def check_keys(conf: DictConfig, path: str = "") -> None:
         path: the node's place, ending in a dot.
 
     Raises:
-        TsdistillError: a key that nothing would read.
+        TsdistillError: a key that nothing would read, or a list in a list of plain values.
     """
     schema = OmegaConf.get_type(conf)
     if schema is None or not is_dataclass(schema):
@@ -86,12 +92,25 @@ def check_keys(conf: DictConfig, path: str = "") -> None:
     for key in map(str, conf):
         if key not in known:
             raise TsdistillError(f"{path}{key}: there is no such setting; {nearest(key, known)}")
-        if not OmegaConf.is_missing(conf, key) and isinstance(conf[key], DictConfig):
+        if OmegaConf.is_missing(conf, key):
+            continue
+        if isinstance(conf[key], DictConfig):
             check_keys(conf[key], f"{path}{key}.")
+        if isinstance(conf[key], ListConfig):
+            _check_items(conf[key], f"{path}{key}")
+
+
+def _check_items(values: ListConfig, path: str) -> None:
+    """Refuse a list or a node among a list's plain values, which OmegaConf lets through."""
+    wanted = values._metadata.element_type
+    for at, value in enumerate(values):
+        if wanted is not Any and isinstance(value, DictConfig | ListConfig):
+            told = shown(OmegaConf.to_container(value, resolve=False))
+            raise TsdistillError(f"{path}[{at}]={told} should be {spell(wanted)}")
 
 
 def check_nodes(conf: DictConfig) -> None:
-    """Refuse a single value in the place of a node, a stage or a term.
+    """Refuse a single value in the place of a node, a stage or a term, and a name that is none.
 
     Raises:
         TsdistillError: names the setting.
@@ -99,10 +118,22 @@ def check_nodes(conf: DictConfig) -> None:
     stages = _inside(conf, "method.stages")
     parts = [f"{stage}.{part}" for stage in stages for part in ("terms", "weights")]
     terms = [term for stage in stages for term in _inside(conf, f"{stage}.terms")]
-    for path in (*NODES, *stages, *parts, *terms):
+    for path in (*NODES, *stages, *parts, *terms, *_inside(conf, "teacher.members")):
         value = _selected(conf, path)
         if value is not None and not isinstance(value, DictConfig):
-            raise TsdistillError(f"{path}={value}: it has settings of its own; --cfg job shows them")
+            raise TsdistillError(f"{path}={shown(value)}: it has settings of its own; --cfg job shows them")
+    for path in BUILT:
+        if _holds(conf, path) and _selected(conf, path) is None:
+            raise TsdistillError(f"{path}=null: a run needs one; choose it by {path.partition('.')[0]}=NAME")
+    for path in NAMES:
+        name = _selected(conf, path)
+        if _holds(conf, path) and not (isinstance(name, str) and name.strip()):
+            raise TsdistillError(f"{path}={shown(name)} should be a text")
+    _check_lists(conf)
+
+
+def _check_lists(conf: DictConfig) -> None:
+    """Refuse other than a list for a method's grid and an ensemble's members."""
     grid = _selected(conf, "method.grid")
     if grid is not None and not (
         isinstance(grid, ListConfig) and all(isinstance(each, DictConfig) for each in grid)
@@ -110,6 +141,16 @@ def check_nodes(conf: DictConfig) -> None:
         raise TsdistillError(
             f"method.grid={grid} should be a list of settings, such as [{{method.lam: 0.1}}]"
         )
+    members = _selected(conf, "teacher.members")
+    if not (members is None or isinstance(members, ListConfig | DictConfig)):
+        raise TsdistillError(f"teacher.members={shown(members)} should be a list, such as [fcn,resnet]")
+
+
+def _holds(conf: DictConfig, path: str) -> bool:
+    """Whether a key is there and has a value, null included."""
+    parent, key = path.split(".")
+    node = _selected(conf, parent)
+    return isinstance(node, DictConfig) and key in node and not OmegaConf.is_missing(node, key)
 
 
 def _inside(conf: DictConfig, path: str) -> list[str]:
@@ -129,9 +170,10 @@ def settle_method(conf: DictConfig) -> None:
         conf: a composed ``DistillConf``.
 
     Raises:
-        TsdistillError: the method has TSD already, or see ``apply_trial``.
+        TsdistillError: the method has TSD already or a setting that nothing reads, or see ``apply_trial``.
     """
     check_nodes(conf)
+    _check_read(conf)
     added = conf.method.get("added")
     if added is not None:
         stages = conf.method.get("stages") or {}
@@ -146,6 +188,22 @@ def settle_method(conf: DictConfig) -> None:
             last.merge_with(added)
             del conf.method.added
     apply_trial(conf)
+
+
+def _check_read(conf: DictConfig) -> None:
+    """Refuse a setting of the method that nothing refers to, such as a misspelt ``+method.lamda=1``."""
+    own = [key for key in map(str, conf.method) if key not in (*UNSET, "added")]
+    unread = [key for key in own if not _refers(conf.method, key)]
+    for key in unread:
+        if not _refers(conf, key):
+            near = nearest(key, {*own} - {*unread})
+            raise TsdistillError(f"method.{key}: nothing refers to it" + (f"; {near}" if near else ""))
+
+
+def _refers(conf: DictConfig, key: str) -> bool:
+    """Whether an interpolation in a config ends in a key."""
+    written = str(OmegaConf.to_container(conf, resolve=False))
+    return re.search(rf"[.{{:]{re.escape(key)}\b", written) is not None
 
 
 def apply_trial(conf: DictConfig) -> None:

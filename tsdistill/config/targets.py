@@ -1,6 +1,7 @@
 """Checks nodes with a ``_target_`` against the signature of their target before anything is built."""
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from importlib import import_module
@@ -72,7 +73,7 @@ def check_target(node: Mapping[str, Any], path: str, supplied: Collection[str] =
                 f"{path}.{key}: {node['_target_']} takes no such setting; {nearest(key, valid)}"
             )
         if key in hints and not _fits(value, hints[key]):
-            raise TsdistillError(f"{path}.{key}={value!r} should be {spell(hints[key])}")
+            raise TsdistillError(f"{path}.{key}={shown(value)} should be {spell(hints[key])}")
     required = {n for n in known if signature.parameters[n].default is inspect.Parameter.empty}
     missing = sorted(required - set(settings) - set(supplied))
     if missing:
@@ -144,6 +145,20 @@ def _fits(value: object, hint: Any) -> bool:
             and (not wanted or all(any(_fits(v, a) for a in wanted) for v in value))
         )
     return True
+
+
+def shown(value: object) -> str:
+    """A plain value as it is written on the command line; a text that reads like another value is quoted."""
+    match value:
+        case str() if re.fullmatch(r"null|true|false|[+-]?[\d.]+(e[+-]?\d+)?", value, re.IGNORECASE):
+            return f"'{value}'"
+        case None | bool():
+            return "null" if value is None else str(value).lower()
+        case Mapping():
+            return f"{{{','.join(f'{key}:{shown(inner)}' for key, inner in value.items())}}}"
+        case Sequence() if not isinstance(value, str):
+            return f"[{','.join(map(shown, value))}]"
+    return str(value)
 
 
 def spell(hint: Any) -> str:

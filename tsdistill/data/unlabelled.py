@@ -16,9 +16,9 @@ import numpy as np
 from tsdistill.data.long import LongReader
 from tsdistill.data.npz import load_arrays, part_of
 from tsdistill.data.raw import RawPart, Values, refuse_vast, trailing_lengths
-from tsdistill.data.text import is_number, parse_numbers, text_lines
+from tsdistill.data.text import is_number, text_lines
 from tsdistill.data.ts import read_ts
-from tsdistill.data.wide import check_width, fields_of, read_parquet
+from tsdistill.data.wide import check_width, fields_of, numbers_of, read_parquet
 from tsdistill.errors import TsdistillError
 
 _LONG, _WIDE = (f"tsdistill.data.{name}" for name in ("long.LongReader", "wide.WideReader"))
@@ -162,7 +162,7 @@ def _read_wide_text(ignored: Sequence[str], length: int, labelled: bool | None, 
                 fields = fields[1:]
             if not fields:
                 raise TsdistillError(f"{where}: no value beside the label")
-            rows.append(parse_numbers(",".join(field or "nan" for field in fields), ",", where))
+            rows.append(numbers_of(fields, where))
             numbers.append(number)
     if not header and labelled is None and rows and all(len(row) == length + 1 for row in rows):
         raise TsdistillError(

@@ -44,10 +44,10 @@ class WideReader(OwnFiles):
                 check_width(where, fields, header)
                 if not fields[at_label].strip():
                     raise TsdistillError(f"{where}: the label is empty")
-                values = [fields[i].strip() or "nan" for i in at_values]
+                values = [fields[i].strip() for i in at_values]
                 if not rows:
                     _refuse_words(where, header, at_values, values)
-                rows.append(parse_numbers(",".join(values), ",", where))
+                rows.append(numbers_of(values, where))
                 if np.isnan(rows[-1]).all():
                     raise TsdistillError(f"{where}: the series has no value at all")
                 labels.append(fields[at_label].strip())
@@ -94,7 +94,7 @@ class WideReader(OwnFiles):
 def _refuse_words(where: str, header: Sequence[str], at_values: Sequence[int], values: Sequence[str]) -> None:
     """Refuse words in the first row: their column is most likely no timestep, such as an identifier."""
     for i, value in zip(at_values, values, strict=True):
-        if value[0].isalpha() and value.lower() not in ("nan", "inf", "infinity"):
+        if value[:1].isalpha() and value.lower() not in ("nan", "inf", "infinity"):
             raise TsdistillError(
                 f"{where}, column {header[i]!r}: {value[:20]!r} is no finite number; "
                 "a column that is no timestep goes into dataset.drop"
@@ -127,7 +127,21 @@ def fields_of(line: str, separator: str, where: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=separator))
     except csv.Error as error:
-        raise TsdistillError(f"{where}: {error}") from None
+        most = csv.field_size_limit()
+        long = f"a field is longer than {most:,} signs; is the separator a tab, semicolon or comma?"
+        raise TsdistillError(f"{where}: {long if 'limit' in str(error) else error}") from None
+
+
+def numbers_of(fields: Sequence[str], where: str) -> Values:
+    """Parse the fields of a row, (T,) float32; an empty one is NaN.
+
+    Raises:
+        TsdistillError: a field is no number, or has a decimal comma.
+    """
+    at = next((at for at, field in enumerate(fields, 1) if "," in field), None)
+    if at is not None:
+        raise TsdistillError(f"{where}: value {at} is {fields[at - 1][:20]!r}; write decimals with a point")
+    return parse_numbers(",".join(field or "nan" for field in fields), ",", where)
 
 
 def check_width(where: str, fields: Sequence[str], header: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tsdistill.config.targets import check_target, locate
+from tsdistill.config.targets import check_target, locate, shown
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.methods.base import LossTerm
 from tsdistill.methods.stage import Stage
@@ -46,7 +46,7 @@ def _build_stage(name: str, node: Mapping[str, Any]) -> Stage:
             raise TsdistillError(f"{path}.{where} has no '{key}'; {nearest(key, other)}")
     for key, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
-            raise TsdistillError(f"{path}.weights.{key}={weight!r} should be a number, 0 or more")
+            raise TsdistillError(f"{path}.weights.{key}={shown(weight)} should be a number, 0 or more")
     if not any(weights.values()):
         raise TsdistillError(f"{path}.weights: all are 0, so there is nothing to train; give one a weight")
     built = {key: _build_term(term, f"{path}.terms.{key}") for key, term in terms.items() if weights[key]}

@@ -95,6 +95,20 @@ def over_datasets(rows: "pd.DataFrame", selection: Selection) -> "pd.DataFrame":
     return pd.DataFrame(found)
 
 
+def over_seeds_and_sets(runs: "pd.DataFrame", column: str) -> tuple[float, float]:
+    """Mean over data sets of the means over seeds, and the deviation over seeds of the mean over data sets.
+
+    Args:
+        runs: of one row of a table, with ``seed`` and ``dataset``.
+        column: of numbers; NaN where a run lacks it.
+
+    Returns:
+        NaN for a deviation over fewer than two seeds that have a value on every data set.
+    """
+    grid = runs.pivot_table(column, "seed", "dataset", dropna=False)
+    return float(grid.mean().mean()), float(grid.dropna().mean(axis=1).std(ddof=1))
+
+
 def training_times(selection: Selection) -> "pd.DataFrame":
     """Mean training time of each chosen trial, and its ratio to the plain student's: measured, never equal.
 

@@ -18,7 +18,7 @@ from tsdistill.report.records import damaged_note, frame_of_runs, kept_records, 
 from tsdistill.report.selection import Select, Selection, select_trials
 from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
-from tsdistill.report.sweep import Sweep, sweep_of, sweep_table
+from tsdistill.report.sweep import Sweep, sweep_of, sweep_table, varied_settings
 from tsdistill.report.tables import (
     Table,
     choices_table,
@@ -181,7 +181,9 @@ def _sweeps(selection: Selection, pairs: Sequence[Pair], vary: Sequence[str], vi
     every = [sweep_of(selection.runs, pair, vary, view.driving) for pair in pairs]
     found = [sweep for sweep in every if sweep is not None]
     if not found:
-        raise TsdistillError(f"vary={','.join(vary)}: no method was run with several values of it")
+        names = varied_settings(selection.runs)
+        advice = f"; these have several: {', '.join(names)}" if names else ""
+        raise TsdistillError(f"vary={','.join(vary)}: no method was run with several values of it{advice}")
     return found
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tsdistill.report.aggregate import over_seeds_and_sets
 from tsdistill.report.order import natural
+from tsdistill.report.records import PAIR
 from tsdistill.report.settings import Pair, shown
 from tsdistill.report.tables import Cell, Table, legend, of_pair, plural, table_key
 from tsdistill.report.view import View
@@ -82,6 +84,19 @@ def sweep_of(runs: "pd.DataFrame", pair: Pair, keys: Sequence[str], metrics: Seq
     return Sweep(pair, tuple(keys), here["dataset"].nunique(), varied, rivals)
 
 
+def varied_settings(runs: "pd.DataFrame") -> list[str]:
+    """The settings of which a method of a pair was run with several values on one data set.
+
+    Args:
+        runs: chosen runs, settings in columns ``setting.<name>``.
+    """
+    groups = [runs[key] for key in (*PAIR, "method", "dataset")]
+    told_apart = ("setting.seed", "setting.trial")  # by every table
+    columns = [name for name in runs.columns if name.startswith("setting.") and name not in told_apart]
+    counts = {name: runs[name].map(_plain).groupby(groups).nunique(dropna=False) for name in columns}
+    return sorted(name.removeprefix("setting.") for name, count in counts.items() if (count > 1).any())
+
+
 def _points(runs: "pd.DataFrame", keys: Sequence[str], metrics: Sequence[str]) -> dict[Value, Point]:
     values = list(zip(*(runs[f"setting.{key}"].map(_plain) for key in keys), strict=True))
     found = {}
@@ -89,9 +104,7 @@ def _points(runs: "pd.DataFrame", keys: Sequence[str], metrics: Sequence[str]) -
         group = runs[[each == value for each in values]]
         means, deviations = {}, {}
         for metric in metrics:
-            grid = group.pivot_table(f"test.{metric}", "seed", "dataset", dropna=False)
-            means[metric] = float(grid.mean().mean())
-            deviations[metric] = float(grid.dropna().mean(axis=1).std(ddof=1))
+            means[metric], deviations[metric] = over_seeds_and_sets(group, f"test.{metric}")
         found[value] = Point(
             mean=means,
             std=deviations,

@@ -8,9 +8,13 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from tsdistill.config.canonical import canonical
+from tsdistill.config.members import expand_members
+from tsdistill.config.mistakes import CONFIG_ERRORS
 from tsdistill.config.resolve import recorded_settings
+from tsdistill.errors import TsdistillError
 
 GROUPS = ("method", "teacher", "student")
+MEMBERS = "teacher.members."
 
 
 def default_settings(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,6 +37,35 @@ def default_settings(result: Mapping[str, Any]) -> dict[str, Any]:
     OmegaConf.set_struct(composed, False)
     settings: dict[str, Any] = canonical(recorded_settings(composed))
     return settings
+
+
+def with_members_named(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result's settings, in which an ensemble's members are their names again, as they were typed.
+
+    Members whose settings are not those that their names stand for stay written out. Must be called within a
+    command.
+    """
+    settings = dict(result["settings"])
+    written = {key: value for key, value in settings.items() if key.startswith(MEMBERS)}
+    names = list(dict.fromkeys(key.removeprefix(MEMBERS).partition(".")[0] for key in written))
+    if not names or _written_out(result, names) != written:
+        return settings
+    return {key: value for key, value in settings.items() if key not in written} | {MEMBERS[:-1]: names}
+
+
+def _written_out(result: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """Settings of members of these names under a result's training; none if there are no such teachers."""
+    try:
+        composed = compose("train-teacher", overrides=[f"teacher={result['teacher']}"])
+        OmegaConf.set_struct(composed, False)
+        composed.teacher.members = names
+        for key, value in result["settings"].items():
+            if key.startswith("teacher.training."):
+                OmegaConf.update(composed, key, value)
+        expand_members(composed)
+    except (TsdistillError, *CONFIG_ERRORS):
+        return {}
+    return {k: v for k, v in canonical(recorded_settings(composed)).items() if k.startswith(MEMBERS)}
 
 
 def reader_of(target: str | None) -> str:

@@ -11,7 +11,18 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from tsdistill.console import Said, Shown, bar, console, count_of, is_live, progress_line, say, spell_time
+from tsdistill.console import (
+    Pace,
+    Said,
+    Shown,
+    bar,
+    console,
+    count_of,
+    is_live,
+    progress_line,
+    say,
+    spell_time,
+)
 from tsdistill.runs.durations import Durations, Kind
 
 PLAIN_INTERVAL = 60.0
@@ -28,7 +39,7 @@ class _Row:
     title: str
     began: float
     shown: Shown | None = None
-    shown_began: float = 0.0
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass
@@ -91,8 +102,9 @@ class Display:
             return
         row = self._rows[number]
         if row.shown is None or row.shown.title != told.title:
-            row.shown_began = time.monotonic()
+            row.pace = Pace()
         row.shown = told
+        row.pace.left(told)
         self.tick()
 
     def tick(self) -> None:
@@ -120,10 +132,10 @@ class Display:
 
     def renderable(self) -> Group:
         """A line for each job under way, and one for the sweep; as wide as the terminal."""
-        now, width = time.monotonic(), console.width
+        width = console.width
         rows = list(self._rows.values())
         most = max(1, min(MOST_ROWS, console.height - 4))
-        lines = [_line(row, now, width) for row in rows[:most]]
+        lines = [_line(row, width) for row in rows[:most]]
         if len(rows) > most:
             lines.append(Text(f"and {len(rows) - most} more under way"))
         total = bar(self.done, self._total).append(f"  {self.summary()}")
@@ -131,9 +143,9 @@ class Display:
         return Group(*lines, total)
 
 
-def _line(row: _Row, now: float, width: int) -> Text:
+def _line(row: _Row, width: int) -> Text:
     if row.shown is not None:
-        return progress_line(row.shown, now - row.shown_began, width)
+        return progress_line(row.shown, row.pace.left(row.shown), width)
     line = Text(f"{row.title}  begins")
     line.truncate(width, overflow="ellipsis")
     return line

@@ -177,7 +177,7 @@ def _asked_for(series: Sequence[int] | None, count: int, name: str) -> list[int]
 def _seeds(models: _Models) -> str:
     """What is said of the seeds behind the students."""
     most = max(map(len, models.values()))
-    return "" if most == 1 else f", mean over up to {most} seeds (answer: that of most)"
+    return "" if most == 1 else f"; maps: means over up to {most} seeds, answers: those of most of them"
 
 
 def _explain_own(conf: ExplainConf, scene: Scene, models: _Models, path: Path, folder: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill.config.schema import HardwareConf, StudentChoiceConf
+from tsdistill.console import say
 from tsdistill.data.split import stratified_split
 from tsdistill.data.types import FloatArray, IntArray
 from tsdistill.data.unlabelled import Columns
@@ -91,7 +92,7 @@ def _from_bundle(folder: Path, allow_code: bool) -> Student:
 
 
 def restore(conf: StudentChoiceConf) -> Restored:
-    """Restore the student that settings name: by its run's id, or the best of those that match.
+    """Restore the student that settings name: by its run's id, or the best of those that match, as is said.
 
     Raises:
         TsdistillError: none matches, or none can be said to be the best; or as ``restore_student``.
@@ -139,7 +140,9 @@ def chosen_run(conf: StudentChoiceConf) -> Mapping[str, Any]:
             f"{len(found)} stored runs match, and without a validation part none can be said to be the best; "
             f"choose one by run=ID:\n{_listed(found)}"
         )
-    return max(found, key=_on_validation)
+    best = max(found, key=_on_validation)
+    say(f"run {best['id']}: the best on validation (AP) of {len(found)} that match; run=ID names another")
+    return best
 
 
 def _on_validation(result: Mapping[str, Any]) -> tuple[float, float]:

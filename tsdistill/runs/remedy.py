@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from tsdistill.errors import TsdistillError
-from tsdistill.runs.defaults import default_settings, reader_of
+from tsdistill.runs.defaults import default_settings, reader_of, with_members_named
 from tsdistill.store.artefact import safe_name
 from tsdistill.store.formats import parse_json
 from tsdistill.store.keys import key_of
@@ -91,7 +91,7 @@ def _command(command: str, result: Mapping[str, Any], words: Iterable[str], fold
 def _changed(result: Mapping[str, Any], apart: Iterable[str]) -> Iterator[str]:
     """Overrides that give the settings in which a result differs from the defaults."""
     told, defaults = {"dataset.name", *apart}, default_settings(result)
-    for name, value in result["settings"].items():
+    for name, value in with_members_named(result).items():
         if name not in told and (name not in defaults or defaults[name] != value):
             yield f"{name}={_spelt(value)}"
 

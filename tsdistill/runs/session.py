@@ -25,6 +25,7 @@ from tsdistill.evaluation.performance import performance
 from tsdistill.models.build import BUILT_IN_SIZES, build_model, takes_lengths
 from tsdistill.runs.checkpoints import Checkpoints, checkpointed
 from tsdistill.runs.signals import deferred
+from tsdistill.store.artefact import cannot_write
 from tsdistill.training.device import set_up
 from tsdistill.training.loop import autocast, fit
 from tsdistill.training.plateau import on_plateau
@@ -140,13 +141,18 @@ def prepare(conf: TeacherTaskConf) -> Job:
     """Set the device up, load the dataset and split it.
 
     Raises:
-        TsdistillError: an absent device, a missing or broken dataset, a split that cannot be.
+        TsdistillError: an absent device, a folder that can't be made, a missing or broken dataset, a split
+            that cannot be.
     """
     device = set_up(conf.hardware)
     out = Path(conf.out)
     blocked = next((path for path in (out, *out.parents) if path.is_file()), None)
     if blocked is not None:
         raise TsdistillError(f"out={out}: {blocked} is a file; name a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from error
     remember_in(out / "code")
     root = None if conf.data_root is None else Path(conf.data_root)
     check_target({k: v for k, v in conf.dataset.items() if k not in COMMON_KEYS}, "dataset")

@@ -69,7 +69,9 @@ def train_teacher(composed: DictConfig) -> None:
     expand_members(composed)
     check_composed(composed)
     conf: TeacherTaskConf = OmegaConf.to_object(composed)  # type: ignore[assignment]
+    check_settings(conf.teacher.training, "teacher.training")
     job = prepare(conf)
+    PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)  # refuses windows that do not fit
     teacher = best_teacher(job)
     pool = build_pool(job, teacher)
     training_maps(job, teacher, pool)
@@ -120,7 +122,7 @@ def distill(
 
 def _explain(spec: RunSpec) -> dict[str, Any]:
     """Tell whether a run is stored and, if not, what is new about it."""
-    job = prepare(spec.conf)
+    job = _prepared(spec)
     keys = [key_of("teacher", facts_of(job, seed)) for seed in spec.conf.teacher.seeds]
     missing = [key for key in keys if not teacher_folder(job.out, job.dataset.name, key).is_dir()]
     if missing:
@@ -181,15 +183,7 @@ class _Run:
 
     @classmethod
     def of(cls, spec: RunSpec) -> "_Run":
-        conf = spec.conf
-        check_settings(conf.training)
-        check_settings(conf.teacher.training, "teacher.training")
-        job = prepare(conf)
-        if "windows" in spec.needs:  # refuse windows that do not fit before a teacher is trained
-            PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
-        student = job.build(conf.student.model, "student.model")  # refuse a wrong one before any training
-        _refuse_lacking_teacher(spec, built_teacher(job))
-        _refuse_unfit_layers(spec, job, student)
+        job = _prepared(spec)
         teacher = best_teacher(job)
         keyed = _Keyed.under(spec, job, teacher)
         return cls(spec, job, teacher, keyed.facts, keyed.id)
@@ -207,6 +201,20 @@ class _Run:
     def title(self) -> str:
         """The run in a few words; the dataset by the name that it turned out to have."""
         return replace(self.spec, identity={**self.spec.identity, "dataset": self.job.dataset.name}).title
+
+
+def _prepared(spec: RunSpec) -> Job:
+    """What a run works in, once all is refused that can be before anything is trained."""
+    conf = spec.conf
+    check_settings(conf.training)
+    check_settings(conf.teacher.training, "teacher.training")
+    job = prepare(conf)
+    if "windows" in spec.needs:  # windows that do not fit
+        PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
+    student = job.build(conf.student.model, "student.model")
+    _refuse_lacking_teacher(spec, built_teacher(job))
+    _refuse_unfit_layers(spec, job, student)
+    return job
 
 
 def _refuse_lacking_teacher(spec: RunSpec, teacher: Teacher) -> None:

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from tsdistill.config.schema import Fail
+from tsdistill.config.targets import shown
 from tsdistill.console import prefixed, say
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.share import share_of
@@ -69,9 +70,23 @@ def place_in_sweep(job: int | None = None) -> str:
     return f"[{number}/{os.environ[JOBS_VARIABLE]}]" if JOBS_VARIABLE in os.environ else f"[{number}]"
 
 
+def swept_words(config: DictConfig) -> list[str]:
+    """The overrides that ``hydra.sweeper.params`` holds, as a config of an experiment's may.
+
+    Raises:
+        TsdistillError: it is no node of settings.
+    """
+    params = config.hydra.sweeper.get("params") or {}
+    if not isinstance(params, Mapping):
+        raise TsdistillError(
+            f"hydra.sweeper.params={shown(params)} should hold settings, such as {{seed: '1,2'}}"
+        )
+    return [f"{key}={value}" for key, value in params.items()]
+
+
 def count_jobs(config: DictConfig) -> int:
     """Number of jobs that the overrides of a sweep multiply out to, or of this command's share of them."""
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    params = swept_words(config)
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which knows what a glob matches
     overrides = {o.key_or_group: o for o in parser.parse_overrides(params)}
     overrides |= {o.key_or_group: o for o in parser.parse_overrides(list(config.hydra.overrides.task))}

@@ -42,6 +42,7 @@ def owned(final: Path) -> Iterator[Path]:
         temporary = final.with_name(f".{final.name}.tmp-{secrets.token_hex(16)}")
         path = temporary.with_name(temporary.name + LOCK)
         lock = lock_at(path)
+        path.touch()  # filelock would wait where no file can be made, as in /proc
         try:
             lock.acquire(timeout=0)
         except Timeout:  # a sweep took the new file for a leftover and removes it: another name

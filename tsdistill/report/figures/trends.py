@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tsdistill.report.aggregate import TEACHERS
+from tsdistill.report.aggregate import TEACHERS, over_seeds_and_sets
 from tsdistill.report.figures.looks import Look, Palette
 from tsdistill.report.figures.style import legend_below, logarithmic, new_figure, sheet, wrapped
 from tsdistill.report.metrics import metric_of
@@ -159,10 +159,13 @@ def against_noise(runs: "pd.DataFrame", palette: Palette, title: str) -> "Figure
 def _noise_panel(
     axes: "Axes", runs: "pd.DataFrame", metric: str, ratios: Sequence[float], palette: Palette
 ) -> None:
+    import numpy as np
+
     for name, look in palette.items():
-        columns = [f"test.{metric}_snr{ratio:g}" for ratio in ratios]
-        by_seed = runs[runs["variant"] == name].groupby("seed")[columns].mean()
-        middle, spread = by_seed.mean().to_numpy(), by_seed.std(ddof=1).fillna(0).to_numpy()
+        mine = runs[runs["variant"] == name]
+        found = [over_seeds_and_sets(mine, f"test.{metric}_snr{ratio:g}") for ratio in ratios]
+        middle = np.array([mean for mean, _ in found])
+        spread = np.nan_to_num([deviation for _, deviation in found])
         axes.plot(
             ratios,
             middle,
