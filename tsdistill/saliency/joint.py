@@ -7,7 +7,7 @@ perturbation that changes nothing has saliency 0 in training mode too.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,26 @@ Statistics = Literal["clean", "joint", "joint_running_clean"]
 """Where batch normalisation takes its statistics from in the joint pass: see ``joint_logits``."""
 
 
+@runtime_checkable
+class SharesPrefixes(Protocol):
+    """A model that need not compute a copy's steps before its window again; it has no batch normalisation."""
+
+    def forward_perturbed(
+        self, x: Tensor, windows: Windows, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of clean series (B, K) and of their copies (B, M, K); arguments as in ``joint_logits``."""
+        ...
+
+
+@runtime_checkable
+class ShowsClean(Protocol):
+    """A model of this kind whose taps can see the clean series."""
+
+    def shows_clean(self, x: Tensor) -> bool:
+        """Whether they see all steps of the clean series (B, C, T) in ``forward_perturbed``."""
+        ...
+
+
 def joint_logits(
     model: nn.Module,
     x: Tensor,
@@ -34,8 +54,8 @@ def joint_logits(
     """Logits of clean series and of their perturbed copies.
 
     Args:
-        model: a classifier; one that offers ``forward_perturbed`` shares the work of the clean prefix. Of a
-            frozen convolutional one, only the steps that a window touches are computed again.
+        model: a classifier; one that ``SharesPrefixes`` computes clean prefixes once. Of a frozen
+            convolutional one, only the steps that a window touches are computed again.
         x: clean series, (B, C, T).
         windows: M perturbations of each.
         lengths: true lengths, (B,) int64, for padded data.
@@ -48,20 +68,14 @@ def joint_logits(
     Returns:
         Clean logits (B, K) and perturbed logits (B, M, K).
     """
-    if tapped and not _shows_clean(model, x):
+    if tapped and not (isinstance(model, ShowsClean) and model.shows_clean(x)):
         return stacked_logits(model, x, windows, lengths, statistics)
-    shared: Callable[..., tuple[Tensor, Tensor]] | None = getattr(model, "forward_perturbed", None)
-    if shared is not None:
-        return shared(x, windows, lengths)
+    if isinstance(model, SharesPrefixes):
+        return model.forward_perturbed(x, windows, lengths)
     touched = None if lengths is not None or model.training else touched_logits(model, x, windows)
     if touched is not None:
         return touched
     return stacked_logits(model, x, windows, lengths, statistics)
-
-
-def _shows_clean(model: nn.Module, x: Tensor) -> bool:
-    shows: Callable[[Tensor], bool] | None = getattr(model, "shows_clean", None)
-    return shows is not None and shows(x)
 
 
 def stacked_logits(
