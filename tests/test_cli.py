@@ -131,8 +131,6 @@ WRONG = [
     ("teacher.members=3", "teacher.members=3 should be a list, such as [fcn,resnet]"),
     ("method.name=null", "method.name=null should be a text"),
     ("student.name=", "student.name= should be a text"),
-    ("method=tsd +method.lamda=1", "method.lamda: nothing refers to it; did you mean 'lam'?"),
-    ("+method.lam=1", "method.lam: nothing refers to it"),
     ("out=[a]", "out=[a] should be a text"),
     (
         "-m hydra.sweeper.params=3",

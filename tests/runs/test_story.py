@@ -462,7 +462,7 @@ def test_a_run_does_not_change_its_config(monkeypatch: pytest.MonkeyPatch, tsdis
 def test_a_failed_run_of_a_sweep_is_noted_counted_and_the_rest_goes_on(tsdistill: Command) -> None:
     told = distill(tsdistill, "-m", "method=tsd", "method.form=nix,summed", "seed=0,1")
     assert told.status == 1
-    line = "method.stages.train.terms.tsd.form='nix' should be one of classwise, summed, root, logit"
+    line = "method.stages.train.terms.tsd.form=nix should be one of classwise, summed, root, logit"
     assert told.out.count(f"failed: {line}") == 2 and "4 runs, 2 failed" in told.out
     assert "Traceback" not in told.err
     assert len(results()) == 2
@@ -649,7 +649,7 @@ def test_an_edited_scheduler_trains_anew(
         ),
         (
             ["student.model._target_=my_parts.Net", "+student.model.width=wide"],
-            "student.model.width='wide' should be a whole number",
+            "student.model.width=wide should be a whole number",
         ),
         (
             ["student.model._target_=my_parts.Agree"],

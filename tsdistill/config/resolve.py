@@ -1,7 +1,6 @@
 """From a composed config to settings: trials of the grid, plain values, and what is kept in a record."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -170,10 +169,9 @@ def settle_method(conf: DictConfig) -> None:
         conf: a composed ``DistillConf``.
 
     Raises:
-        TsdistillError: the method has TSD already or a setting that nothing reads, or see ``apply_trial``.
+        TsdistillError: the method has TSD already, or see ``apply_trial``.
     """
     check_nodes(conf)
-    _check_read(conf)
     added = conf.method.get("added")
     if added is not None:
         stages = conf.method.get("stages") or {}
@@ -188,22 +186,6 @@ def settle_method(conf: DictConfig) -> None:
             last.merge_with(added)
             del conf.method.added
     apply_trial(conf)
-
-
-def _check_read(conf: DictConfig) -> None:
-    """Refuse a setting of the method that nothing refers to, such as a misspelt ``+method.lamda=1``."""
-    own = [key for key in map(str, conf.method) if key not in (*UNSET, "added")]
-    unread = [key for key in own if not _refers(conf.method, key)]
-    for key in unread:
-        if not _refers(conf, key):
-            near = nearest(key, {*own} - {*unread})
-            raise TsdistillError(f"method.{key}: nothing refers to it" + (f"; {near}" if near else ""))
-
-
-def _refers(conf: DictConfig, key: str) -> bool:
-    """Whether an interpolation in a config ends in a key."""
-    written = str(OmegaConf.to_container(conf, resolve=False))
-    return re.search(rf"[.{{:]{re.escape(key)}\b", written) is not None
 
 
 def apply_trial(conf: DictConfig) -> None:
