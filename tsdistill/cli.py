@@ -32,7 +32,7 @@ commands:
   report          write tables from all stored runs
   status          count what is done, running, failed and missing of a sweep, or of all that is stored
   runs            list stored runs, show one in full, compare two, or verify all that is stored
-  track           write stored runs for TensorBoard or MLflow
+  track           write stored runs for TensorBoard, MLflow or Weights & Biases
   merge           copy what other folders hold into one
   pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
@@ -212,7 +212,7 @@ def _asks(words: Sequence[str]) -> bool:
 
 TEXTS = (
     *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again", "published"),
-    *("name", "collection", "download", "run", "sources", "folder", "teacher.path"),
+    *("name", "collection", "download", "run", "sources", "folder", "teacher.path", "tracking.folder"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
@@ -231,7 +231,7 @@ LISTS = ("metric", "order", "columns", "vary", "figures")
 def _is_plain_path(word: str) -> bool:
     """Whether a word of a sweep sets one folder, rather than several or Hydra's own syntax."""
     name, _, value = word.partition("=")
-    return name in ("out", "data_root", "to", "teacher.path") and not any(
+    return name in ("out", "data_root", "to", "teacher.path", "tracking.folder") and not any(
         sign in value for sign in ",${}[]()"
     )
 

@@ -16,7 +16,7 @@ from tsdistill.errors import TsdistillError, nearest
 
 UNRECORDED = (
     *("out", "debug", "data_root", "retrain", "why", "fail", "retry", "share"),
-    *("hardware", "seed", "trial", "hydra"),
+    *("hardware", "tracking", "seed", "trial", "hydra"),
     *("study", "trials", "sampler"),
 )
 """Settings that choose where and how, or stand in a record by themselves."""

@@ -247,6 +247,24 @@ class CalibrationConf:
     ridge: float = 0.1
 
 
+class TrackerName(Enum):
+    """Experiment trackers that runs can be written for."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+    wandb = "wandb"
+
+
+@dataclass
+class TrackingConf:
+    """The tracker that is told of a run while it is trained."""
+
+    # tensorboard | mlflow | wandb; null: none
+    to: TrackerName | None = None
+    # where it writes; null: a folder of the tracker's name below out
+    folder: str | None = None
+
+
 @dataclass
 class BaseConf:
     """What every command takes."""
@@ -299,6 +317,7 @@ class DistillConf(TeacherTaskConf):
     method: Any = MISSING
     training: TrainingConf = field(default_factory=TrainingConf)
     calibration: CalibrationConf = field(default_factory=CalibrationConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf)
     # seed of the student's start and batches
     seed: int = 0
     # setting of the method's grid; 0: its default
@@ -390,13 +409,6 @@ class CleanConf(BaseConf):
     only: OnlyConf = field(default_factory=OnlyConf)
     where: str | None = None
     apply: bool = False
-
-
-class TrackerName(Enum):
-    """Experiment trackers that stored runs can be written for."""
-
-    tensorboard = "tensorboard"
-    mlflow = "mlflow"
 
 
 @dataclass

@@ -38,6 +38,7 @@ from tsdistill.runs.teaching import (
     restored_teacher,
     window_source,
 )
+from tsdistill.runs.tracking import Tracking
 from tsdistill.runs.why import explain_run
 from tsdistill.runs.worth import weak_teacher_note
 from tsdistill.saliency.pools import PoolPlan
@@ -110,6 +111,7 @@ def distill(
             result = _stored(run)
             if result is None:
                 result, fresh = _make(run)
+    run.tracking.finish(job.out, result)
     drop_leftover(folder)
     failed = failure_path(job.out, run.spec.identity["dataset"], run.spec.failure_id)
     if failed.exists():
@@ -173,20 +175,25 @@ class _Keyed:
 
 @dataclass(frozen=True)
 class _Run:
-    """A student to be: its specification, its job and teacher, and the facts and key of its record."""
+    """A student to be: its specification, its job and teacher, and the facts and key of its record.
+
+    ``tracking`` is told of it while it is trained.
+    """
 
     spec: RunSpec
     job: Job
     teacher: TeacherArtefact
     facts: Mapping[str, Any]
     id: str
+    tracking: Tracking
 
     @classmethod
     def of(cls, spec: RunSpec) -> "_Run":
         job = _prepared(spec)
+        tracking = Tracking.of(spec.conf.tracking, job.out, _title(spec, job))
         teacher = best_teacher(job)
         keyed = _Keyed.under(spec, job, teacher)
-        return cls(spec, job, teacher, keyed.facts, keyed.id)
+        return cls(spec, job, teacher, keyed.facts, keyed.id, tracking)
 
     @property
     def conf(self) -> DistillConf:
@@ -199,8 +206,18 @@ class _Run:
 
     @property
     def title(self) -> str:
-        """The run in a few words; the dataset by the name that it turned out to have."""
-        return replace(self.spec, identity={**self.spec.identity, "dataset": self.job.dataset.name}).title
+        """The run in a few words."""
+        return _title(self.spec, self.job)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Its id, names and settings, as its result has them."""
+        return {"id": self.id, **self.spec.identity, "dataset": self.job.dataset.name}
+
+
+def _title(spec: RunSpec, job: Job) -> str:
+    """A run in a few words; the dataset by the name that it turned out to have."""
+    return replace(spec, identity={**spec.identity, "dataset": job.dataset.name}).title
 
 
 def _prepared(spec: RunSpec) -> Job:
@@ -274,7 +291,7 @@ def _held_against(run: _Run, twin: RunRecord) -> dict[str, Any]:
 def _train_student(run: _Run) -> dict[str, Any]:
     """Train the student with checkpoints, which go once its record is there."""
     folder = run_folder(run.job.out, run.job.dataset.name, run.training_id)
-    with run.job.checkpointed(folder, run.facts, run.title) as kept:
+    with run.job.checkpointed(folder, run.facts, run.title) as kept, run.tracking.going_on():
         return _train_kept_student(replace(run, job=kept))
 
 
@@ -377,6 +394,7 @@ def _fit_stages(run: _Run, view: TeacherView) -> tuple[_Trained, int]:
     """
 
     def attempt(seed: int, watched: bool) -> tuple[_Trained, bool]:
+        run.tracking.begin(run.named)
         torch.manual_seed(seed)
         student = run.job.build(run.conf.student.model, "student.model")
         stages = build_stages(run.conf.method)
@@ -417,7 +435,8 @@ def _fit_stage(
         chosen.epochs,  # type: ignore[union-attr]
     )
     title = run.title if len(run.spec.stages) == 1 else f"{run.title}, stage {stage.name}"
-    return run.job.fit(task, chosen, seed, title, has_left)  # type: ignore[arg-type]
+    told = run.tracking.of_stage(stage.name)
+    return run.job.fit(task, chosen, seed, title, has_left, told)  # type: ignore[arg-type]
 
 
 def _result(
@@ -437,9 +456,7 @@ def _result(
         "plateau": on_plateau(logits["train"].numpy(), job.parts["train"].y.cpu().numpy()),
     }
     return {
-        "id": run.id,
-        **run.spec.identity,
-        "dataset": job.dataset.name,
+        **run.named,
         **({} if run.conf.study is None else {"study": run.conf.study}),
         "code": code_digest(run.facts["code"]),
         "metric_code": metric_code(),
