@@ -17,7 +17,7 @@ from tsdistill.errors import TsdistillError, nearest
 UNRECORDED = (
     *("out", "debug", "data_root", "retrain", "why", "fail", "retry", "share"),
     *("hardware", "tracking", "seed", "trial", "hydra"),
-    *("study", "trials", "sampler"),
+    *("study", "trials", "sampler", "pruner"),
 )
 """Settings that choose where and how, or stand in a record by themselves."""
 

@@ -338,6 +338,13 @@ class Sampler(Enum):
     grid = "grid"
 
 
+class Pruner(Enum):
+    """Which trials ``tsdistill tune`` ends early: none, or those below the median of the others."""
+
+    none = "none"
+    median = "median"
+
+
 @dataclass
 class TuneConf(DistillConf):
     """``tsdistill tune``: ``trials`` settings of one method, one student each.
@@ -350,6 +357,8 @@ class TuneConf(DistillConf):
     trials: int = 30
     # how settings are chosen: tpe | random | grid
     sampler: Sampler = Sampler.tpe
+    # which trials end early: none | median (those below the median of finished ones at the same epoch)
+    pruner: Pruner = Pruner.none
 
 
 @dataclass

@@ -32,6 +32,10 @@ LARGEST_SHARE = 0.05
 """Of the time that writing checkpoints may take: large ones are written less often than asked for."""
 
 
+class GivenUpError(Exception):
+    """What is being made is not wanted any more: its checkpoint goes too."""
+
+
 @dataclass
 class Checkpoints:
     """The checkpoints of one artefact that is being made.
@@ -193,7 +197,9 @@ def drop_leftover(artefact: Path) -> None:
 def checkpointed(
     artefact: Path, facts: Mapping[str, Any], hardware: HardwareConf, device: str, title: str
 ) -> Iterator[Checkpoints]:
-    """Checkpoints of an artefact while it is made; removed at the end unless that is an exception.
+    """Checkpoints of an artefact while it is made; removed at the end, and where it is given up.
+
+    Any other exception leaves them.
 
     Args:
         artefact: the folder that it will get.
@@ -205,5 +211,9 @@ def checkpointed(
     computed = {**arithmetic(device), "kernel": hardware.kernel.value, "compile": hardware.compile}
     made_for = parse_json(to_json({"settings": facts, "arithmetic": computed}), "facts")
     checkpoints = Checkpoints(checkpoint_folder(artefact), made_for, hardware.checkpoint_seconds, title)
-    yield checkpoints
+    try:
+        yield checkpoints
+    except GivenUpError:
+        checkpoints.remove()
+        raise
     checkpoints.remove()

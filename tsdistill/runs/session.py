@@ -96,6 +96,7 @@ class Job:
         title: str,
         has_left: Callable[[], bool] | None = None,
         told: Told | None = None,
+        judge: Callable[[int], None] | None = None,
     ) -> FitResult:
         """Train a task on this job's training part, showing its progress.
 
@@ -106,6 +107,7 @@ class Job:
             title: what is trained, for messages.
             has_left: see ``fit``.
             told: told the learning curve as it grows; of a run that is resumed, first what there is.
+            judge: asked after each epoch; may raise ``GivenUpError``.
         """
         keeper = None if self.checkpoints is None else self.checkpoints.of_fit(title, told)
         with epochs_shown(title, training.epochs) as show, deferred():
@@ -117,7 +119,7 @@ class Job:
                 generator=generator_of(seed, "batches"),
                 device=self.device,
                 precision=self.conf.hardware.precision,
-                listener=show if told is None else partial(_tell, show, told),
+                listener=partial(_after_epoch, show, told, judge),
                 has_left=has_left,
                 keeper=keeper,
             )
@@ -147,9 +149,18 @@ class Job:
         return None
 
 
-def _tell(show: Listener, told: Told, epoch: int, values: Mapping[str, float]) -> None:
+def _after_epoch(
+    show: Listener,
+    told: Told | None,
+    judge: Callable[[int], None] | None,
+    epoch: int,
+    values: Mapping[str, float],
+) -> None:
     show(epoch, values)
-    told([{"epoch": epoch, "name": name, "value": value} for name, value in values.items()])
+    if told is not None:
+        told([{"epoch": epoch, "name": name, "value": value} for name, value in values.items()])
+    if judge is not None:
+        judge(epoch)
 
 
 def prepare(conf: TeacherTaskConf) -> Job:

@@ -85,14 +85,24 @@ def train_teacher(composed: DictConfig) -> None:
     )
 
 
+Judge = Callable[[int, int, Callable[[], float]], None]
+"""Asked after each epoch of a run's last stage whether it is worth going on; raises ``GivenUpError`` if not.
+
+It gets the epoch, the most that there are, and what measures the student's average precision on validation.
+"""
+
+
 def distill(
-    composed: DictConfig, summary: Callable[[Mapping[str, Any]], str] | None = None
+    composed: DictConfig,
+    summary: Callable[[Mapping[str, Any]], str] | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """``tsdistill distill``: one student under one method, from its record or trained.
 
     Args:
         composed: the run's config.
         summary: what is said of a result, if not the usual.
+        judge: may have the training given up.
 
     Returns:
         The run's result, as its record holds it; nothing under ``why=true``.
@@ -100,7 +110,7 @@ def distill(
     spec = RunSpec.of(composed)
     if spec.conf.why:
         return _explain(spec)
-    run = _Run.of(spec)
+    run = _Run.of(spec, judge)
     job, name = run.job, run.job.dataset.name
     # Before any lock, so that finished runs can be read where nothing can be written.
     result, fresh = _stored(run), False
@@ -177,7 +187,7 @@ class _Keyed:
 class _Run:
     """A student to be: its specification, its job and teacher, and the facts and key of its record.
 
-    ``tracking`` is told of it while it is trained.
+    ``tracking`` is told of it while it is trained, and ``judge`` may have it given up.
     """
 
     spec: RunSpec
@@ -186,14 +196,15 @@ class _Run:
     facts: Mapping[str, Any]
     id: str
     tracking: Tracking
+    judge: Judge | None
 
     @classmethod
-    def of(cls, spec: RunSpec) -> "_Run":
+    def of(cls, spec: RunSpec, judge: Judge | None = None) -> "_Run":
         job = _prepared(spec)
         tracking = Tracking.of(spec.conf.tracking, job.out, _title(spec, job))
         teacher = best_teacher(job)
         keyed = _Keyed.under(spec, job, teacher)
-        return cls(spec, job, teacher, keyed.facts, keyed.id, tracking)
+        return cls(spec, job, teacher, keyed.facts, keyed.id, tracking, judge)
 
     @property
     def conf(self) -> DistillConf:
@@ -435,8 +446,21 @@ def _fit_stage(
         chosen.epochs,  # type: ignore[union-attr]
     )
     title = run.title if len(run.spec.stages) == 1 else f"{run.title}, stage {stage.name}"
-    told = run.tracking.of_stage(stage.name)
-    return run.job.fit(task, chosen, seed, title, has_left, told)  # type: ignore[arg-type]
+    told, judge = run.tracking.of_stage(stage.name), _judge(run, stage, student, chosen.epochs)  # type: ignore[union-attr]
+    return run.job.fit(task, chosen, seed, title, has_left, told, judge)  # type: ignore[arg-type]
+
+
+def _judge(run: _Run, stage: Stage, student: nn.Module, epochs: int) -> Callable[[int], None] | None:
+    """The run's judge, for the stage after which the student is used."""
+    judge, job = run.judge, run.job
+    if judge is None or not job.validated or stage.name != run.spec.stages[-1].name:
+        return None
+
+    def measured() -> float:
+        found = job.performance(predict(student, job.parts["validation"], job), "validation")
+        return found["average_precision"]
+
+    return lambda epoch: judge(epoch, epochs, measured)
 
 
 def _result(
