@@ -113,7 +113,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     try:
         sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
         _refuse_flags(overrides)
-        name = "distill" if ASKING[0] in sys.argv else command
+        name = _asked_about(overrides) if ASKING[0] in sys.argv else command
         start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
         failures: list[Exception] = []
         with signals.heeded():
@@ -188,7 +188,8 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     from tsdistill.config.overrides import refuse_misread
 
     if command == "status" and _asks(words):
-        return [*_expand("distill", [word for word in words if word not in MULTIRUN]), *ASKING]
+        rest = [word for word in words if word not in (*MULTIRUN, *SWEEPING)]
+        return [*_expand(_asked_about(words), rest), *ASKING]
     if command not in COMPOSING:
         restrictions = [_restriction(word, command) for word in words]
         refuse_misread(restrictions)
@@ -207,7 +208,12 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
 def _asks(words: Sequence[str]) -> bool:
     """Whether the words of ``status`` are those of a sweep, rather than the name of a folder alone."""
     names = {word.partition("=")[0] for word in words if "=" in word}
-    return bool(names - {"out", "debug"}) or any(word in MULTIRUN for word in words)
+    return bool(names - {"out", "debug"}) or any(word in (*MULTIRUN, *SWEEPING) for word in words)
+
+
+def _asked_about(words: Sequence[str]) -> str:
+    """The command whose sweep ``status`` is asked about."""
+    return next((word for word in words if word in SWEEPING), SWEEPING[0])
 
 
 TEXTS = (
@@ -329,6 +335,9 @@ VALUED_FLAGS = (
 """Hydra's flags that the next word belongs to."""
 
 MULTIRUN = ("-m", "--multirun")
+
+SWEEPING = ("distill", "train-teacher")
+"""Commands whose words ``status`` takes; the first is meant where none is named."""
 
 ASKING = ("hydra/sweeper=status", "hydra.mode=MULTIRUN", "~hydra.callbacks.sweep")
 """What makes the words of a sweep a question about it."""

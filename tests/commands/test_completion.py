@@ -152,6 +152,7 @@ def test_every_command_offers_its_groups_choices_and_settings() -> None:
     for word in ("method=tsd", "method=dkd+tsd", "teacher=minirocket", "teacher=lstm_8", "experiment=demo"):
         assert word in words["distill"]
         assert word in words["status"]
+    assert "train-teacher" in words["status"]
     settings = {
         "seed=",
         "training.lr=",
