@@ -111,7 +111,8 @@ def run(command: str, overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     debug = "debug=true" in overrides
     try:
-        sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
+        words = [*_expand(command, overrides), *_sweep_folder(command, overrides)]
+        sys.argv = [f"tsdistill {command}", *_flags_last(words)]
         _refuse_flags(overrides)
         name = _asked_about(overrides) if ASKING[0] in sys.argv else command
         start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
@@ -203,6 +204,18 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     roots = [word.partition("=")[2] for word in words if word.startswith("data_root=")]
     root = roots[-1] if roots else os.environ.get("TSDISTILL_DATA")
     return expand_collections(words, Path(root) if root else None)
+
+
+def _sweep_folder(command: str, words: Sequence[str]) -> list[str]:
+    """Write the sweep's folder out: a process on another node has not this one's variables."""
+    from tsdistill.runs.sweep import SWEEP_VARIABLE
+
+    own = any(word.startswith("hydra.sweep.dir=") for word in words)
+    return (
+        []
+        if own or command not in COMPOSING
+        else [f"hydra.sweep.dir=${{out}}/sweeps/{os.environ[SWEEP_VARIABLE]}"]
+    )
 
 
 def _asks(words: Sequence[str]) -> bool:
