@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from tsdistill.store.lookup import contents_of, names_in
 
-SECONDS = 0.15
+SECONDS = 0.1
 """Time that a search may take."""
 MOST = 500
 """Names that are found at most."""
