@@ -46,6 +46,7 @@ CLOSED: dict[str, type] = {
     "saliency": schema.SaliencyConf,
     "hardware": schema.HardwareConf,
     "calibration": schema.CalibrationConf,
+    "tracking": schema.TrackingConf,
     "teacher": schema.TeacherConf,
     "student": schema.StudentConf,
     "only": schema.OnlyConf,

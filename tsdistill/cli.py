@@ -32,7 +32,7 @@ commands:
   report          write tables from all stored runs
   status          count what is done, running, failed and missing of a sweep, or of all that is stored
   runs            list stored runs, show one in full, compare two, or verify all that is stored
-  track           write stored runs for TensorBoard or MLflow
+  track           write stored runs for TensorBoard, MLflow or Weights & Biases
   merge           copy what other folders hold into one
   pack            put finished runs into one file a dataset, or back into folders
   clean           list, and on request remove, what is stored but no longer reachable
@@ -111,9 +111,10 @@ def run(command: str, overrides: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     debug = "debug=true" in overrides
     try:
-        sys.argv = [f"tsdistill {command}", *_flags_last(_expand(command, overrides))]
+        words = [*_expand(command, overrides), *_sweep_folder(command, overrides)]
+        sys.argv = [f"tsdistill {command}", *_flags_last(words)]
         _refuse_flags(overrides)
-        name = "distill" if ASKING[0] in sys.argv else command
+        name = _asked_about(overrides) if ASKING[0] in sys.argv else command
         start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
         failures: list[Exception] = []
         with signals.heeded():
@@ -188,7 +189,8 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     from tsdistill.config.overrides import refuse_misread
 
     if command == "status" and _asks(words):
-        return [*_expand("distill", [word for word in words if word not in MULTIRUN]), *ASKING]
+        rest = [word for word in words if word not in (*MULTIRUN, *SWEEPING)]
+        return [*_expand(_asked_about(words), rest), *ASKING]
     if command not in COMPOSING:
         restrictions = [_restriction(word, command) for word in words]
         refuse_misread(restrictions)
@@ -204,15 +206,32 @@ def _expand(command: str, words: Sequence[str]) -> list[str]:
     return expand_collections(words, Path(root) if root else None)
 
 
+def _sweep_folder(command: str, words: Sequence[str]) -> list[str]:
+    """Write the sweep's folder out: a process on another node has not this one's variables."""
+    from tsdistill.runs.sweep import SWEEP_VARIABLE
+
+    own = any(word.startswith("hydra.sweep.dir=") for word in words)
+    return (
+        []
+        if own or command not in COMPOSING
+        else [f"hydra.sweep.dir=${{out}}/sweeps/{os.environ[SWEEP_VARIABLE]}"]
+    )
+
+
 def _asks(words: Sequence[str]) -> bool:
     """Whether the words of ``status`` are those of a sweep, rather than the name of a folder alone."""
     names = {word.partition("=")[0] for word in words if "=" in word}
-    return bool(names - {"out", "debug"}) or any(word in MULTIRUN for word in words)
+    return bool(names - {"out", "debug"}) or any(word in (*MULTIRUN, *SWEEPING) for word in words)
+
+
+def _asked_about(words: Sequence[str]) -> str:
+    """The command whose sweep ``status`` is asked about."""
+    return next((word for word in words if word in SWEEPING), SWEEPING[0])
 
 
 TEXTS = (
     *("out", "data_root", "where", "id", "sort", "input", "reference", "to", "again", "published"),
-    *("name", "collection", "download", "run", "sources", "folder", "teacher.path"),
+    *("name", "collection", "download", "run", "sources", "folder", "teacher.path", "tracking.folder"),
 )
 """Settings whose values are text; Hydra would read commas, spaces and digits as something else."""
 
@@ -231,7 +250,7 @@ LISTS = ("metric", "order", "columns", "vary", "figures")
 def _is_plain_path(word: str) -> bool:
     """Whether a word of a sweep sets one folder, rather than several or Hydra's own syntax."""
     name, _, value = word.partition("=")
-    return name in ("out", "data_root", "to", "teacher.path") and not any(
+    return name in ("out", "data_root", "to", "teacher.path", "tracking.folder") and not any(
         sign in value for sign in ",${}[]()"
     )
 
@@ -329,6 +348,9 @@ VALUED_FLAGS = (
 """Hydra's flags that the next word belongs to."""
 
 MULTIRUN = ("-m", "--multirun")
+
+SWEEPING = ("distill", "train-teacher")
+"""Commands whose words ``status`` takes; the first is meant where none is named."""
 
 ASKING = ("hydra/sweeper=status", "hydra.mode=MULTIRUN", "~hydra.callbacks.sweep")
 """What makes the words of a sweep a question about it."""

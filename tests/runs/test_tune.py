@@ -1,9 +1,12 @@
 """``tsdistill tune``: what is tried, how processes share a study, and what a kill costs."""
 
 import os
+import re
 import signal
+import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from tsdistill import cli
 from tsdistill.runs import tune as tune_module
+from tsdistill.runs.story import Judge
+from tsdistill.runs.study import Study
 from tsdistill.store.listing import list_runs
 
 pytest.importorskip("optuna")
@@ -32,13 +37,20 @@ class Distilled:
 
     def __init__(self, path: Path, before: Callable[[int], None] = lambda number: None) -> None:
         self.path, self.before = path, before
+        self.first_epoch: Callable[[int], int] = lambda number: 1
+        self.curve: Callable[[int, int, float], float] = lambda number, epoch, precision: precision
 
-    def __call__(self, composed: DictConfig, summary: Callable[[Any], str]) -> dict[str, Any]:
+    def __call__(
+        self, composed: DictConfig, summary: Callable[[Any], str], judge: Judge | None = None
+    ) -> dict[str, Any]:
         value = OmegaConf.select(composed, "method.lam")
         with self.path.open("a") as file:
             file.write(f"{value}\n")
         self.before(len(self.tried))
         result = measured(value)
+        number, precision = len(self.tried), result["validation"]["average_precision"]
+        for epoch in range(self.first_epoch(number), 101) if judge is not None else ():
+            judge(epoch, 100, partial(self.curve, number, epoch, precision))
         assert summary(result).startswith("validation AP")
         return result
 
@@ -109,6 +121,87 @@ def test_a_killed_trial_is_tried_again_and_no_whole_one_is(distilled, monkeypatc
     assert not list(Path("out/locks").glob("study-*-[0-9].lock"))
 
 
+def pruned(said: str) -> list[float]:
+    """The settings of pruned trials, in the order in which they were tried."""
+    return [
+        float(found) for found in re.findall(r"method.lam=(\S+): pruned at epoch \d+: validation AP", said)
+    ]
+
+
+def test_trials_below_the_median_are_pruned_counted_and_told(distilled, capsys):
+    assert cli.run("tune", (*WORDS, "trials=14", "sampler=random", "pruner=median")) == 0
+    said = capsys.readouterr().out
+    tried, lagging, finished = distilled.tried, list[float](), list[float]()
+    for value in tried:
+        precision = measured(value)["validation"]["average_precision"]
+        if len(finished) >= 5 and precision < statistics.median(finished):
+            lagging.append(value)
+        else:
+            finished.append(precision)
+    assert len(tried) == 14 and 0 < len(lagging) == len(pruned(said)) and lagging == pruned(said)
+    assert f"14 trials, {len(lagging)} pruned, 0 failed; chosen on the validation part" in said
+    assert said.count("pruned at epoch 25\n") == len(lagging)  # in the table
+    best = min(tried, key=lambda value: abs(value - BEST))
+    assert said.rstrip().endswith(f"out=out method.lam={best}") and "pruner" not in said
+    assert cli.run("tune", (*WORDS, "trials=14", "sampler=random", "pruner=median")) == 0
+    assert distilled.tried == tried
+
+
+def test_a_study_that_was_killed_prunes_what_an_unbroken_one_prunes(distilled, capfd):
+    words = (*WORDS, "trials=12", "sampler=random", "pruner=median")
+    lucky = [7]  # is good once, at the first look, and so is kept
+
+    def curve(number: int, epoch: int, precision: float) -> float:
+        if number == 7 and epoch == 60 and len(lucky) > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0 if number in lucky and epoch == 25 else precision
+
+    distilled.curve = curve
+    assert cli.run("tune", (*words, "study=whole")) == 0
+    whole, lagging = distilled.tried, pruned(capfd.readouterr().out)
+    assert whole[6] not in lagging and len(lagging) > 3
+    distilled.path.unlink()
+    lucky.append(8)  # the same once more
+    child = os.fork()
+    if child == 0:
+        try:
+            cli.run("tune", (*words, "study=broken"))
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    distilled.first_epoch = lambda number: 51 if number == 8 else 1  # from a checkpoint
+    assert cli.run("tune", (*words, "study=broken")) == 0
+    assert distilled.tried == [*whole[:7], *whole[6:]]
+    assert pruned(capfd.readouterr().out) == lagging
+
+
+def test_a_pruned_run_leaves_nothing_and_the_others_are_the_same_bits(monkeypatch, capsys):
+    tiny = (
+        *("teacher=fcn_8", "teacher.training.epochs=1", "saliency.window=0.2", "saliency.perturbations=4"),
+        *("student=lstm_8", "training.epochs=4", "dataset.download=false", "sampler=grid"),
+        "hardware.checkpoint_seconds=1e-9",
+    )
+    looked: list[float] = []
+
+    def lags(study: Study, number: int, epoch: int, value: float) -> bool:
+        looked.append(value)
+        return number == 2
+
+    monkeypatch.setattr(Study, "lags", lags)
+    assert cli.run("tune", (*WORDS, *tiny, "trials=4", "study=mine", "pruner=median")) == 0
+    assert "4 trials, 1 pruned, 0 failed" in capsys.readouterr().out
+    assert len(looked) == 7 and all(0 <= value <= 1 for value in looked)
+    assert not list(Path("out/checkpoints").glob("*/*")) and len(list_runs(Path("out")).results) == 3
+    before = weights()
+    assert cli.run("tune", (*WORDS, *tiny, "trials=4", "study=other", "out=other")) == 0
+    after = weights("other")
+    assert len(after) == 4 and all(after[name] == kept for name, kept in before.items())
+
+
+def weights(out: str = "out") -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in Path(out, "runs").rglob("weights.safetensors")}
+
+
 def test_processes_share_a_study(distilled):
     distilled.before = lambda number: time.sleep(0.05)
     children = []
@@ -148,6 +241,7 @@ def test_a_trial_that_fails_counts_and_the_first_one_ends_the_study(distilled, c
     [
         (("trials=0",), "trials=0 should be 1 or more"),
         (("sampler=tpa",), "sampler"),
+        (("pruner=medium",), "pruner"),
         (("study=../x",), "study=../x: use letters, digits, '_', '-', '+' and '.'"),
         (("~method.ranges",), "method tsd declares no ranges"),
         (("method.ranges={method.lam:{low:2,high:1}}",), "method.lam should have low < high"),

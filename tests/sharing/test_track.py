@@ -65,6 +65,7 @@ def test_a_run_is_written_once_and_again_when_metrics_were_added(write, tmp_path
     [
         (TrackerName.tensorboard, "torch.utils.tensorboard", "tensorboard"),
         (TrackerName.mlflow, "mlflow", "mlflow"),
+        (TrackerName.wandb, "wandb", "wandb"),
     ],
 )
 def test_a_tracker_that_is_missing_is_named_with_its_command(
@@ -81,7 +82,7 @@ def test_a_tracker_that_is_missing_is_named_with_its_command(
 
 def test_a_tracker_must_be_named(write, tmp_path):
     write(tmp_path, "a1")
-    with pytest.raises(TsdistillError, match=r"name a tracker: to=tensorboard\|mlflow"):
+    with pytest.raises(TsdistillError, match=r"name a tracker: to=tensorboard\|mlflow\|wandb"):
         track(TrackConf(out=str(tmp_path)))
 
 

@@ -15,8 +15,8 @@ from tsdistill.errors import TsdistillError, nearest
 
 UNRECORDED = (
     *("out", "debug", "data_root", "retrain", "why", "fail", "retry", "share"),
-    *("hardware", "seed", "trial", "hydra"),
-    *("study", "trials", "sampler"),
+    *("hardware", "tracking", "seed", "trial", "hydra"),
+    *("study", "trials", "sampler", "pruner"),
 )
 """Settings that choose where and how, or stand in a record by themselves."""
 

@@ -247,6 +247,24 @@ class CalibrationConf:
     ridge: float = 0.1
 
 
+class TrackerName(Enum):
+    """Experiment trackers that runs can be written for."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+    wandb = "wandb"
+
+
+@dataclass
+class TrackingConf:
+    """The tracker that is told of a run while it is trained."""
+
+    # tensorboard | mlflow | wandb; null: none
+    to: TrackerName | None = None
+    # where it writes; null: a folder of the tracker's name below out
+    folder: str | None = None
+
+
 @dataclass
 class BaseConf:
     """What every command takes."""
@@ -299,6 +317,7 @@ class DistillConf(TeacherTaskConf):
     method: Any = MISSING
     training: TrainingConf = field(default_factory=TrainingConf)
     calibration: CalibrationConf = field(default_factory=CalibrationConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf)
     # seed of the student's start and batches
     seed: int = 0
     # setting of the method's grid; 0: its default
@@ -319,6 +338,13 @@ class Sampler(Enum):
     grid = "grid"
 
 
+class Pruner(Enum):
+    """Which trials ``tsdistill tune`` ends early: none, or those below the median of the others."""
+
+    none = "none"
+    median = "median"
+
+
 @dataclass
 class TuneConf(DistillConf):
     """``tsdistill tune``: ``trials`` settings of one method, one student each.
@@ -331,6 +357,8 @@ class TuneConf(DistillConf):
     trials: int = 30
     # how settings are chosen: tpe | random | grid
     sampler: Sampler = Sampler.tpe
+    # which trials end early: none | median (those below the median of finished ones at the same epoch)
+    pruner: Pruner = Pruner.none
 
 
 @dataclass
@@ -390,13 +418,6 @@ class CleanConf(BaseConf):
     only: OnlyConf = field(default_factory=OnlyConf)
     where: str | None = None
     apply: bool = False
-
-
-class TrackerName(Enum):
-    """Experiment trackers that stored runs can be written for."""
-
-    tensorboard = "tensorboard"
-    mlflow = "mlflow"
 
 
 @dataclass

@@ -18,6 +18,8 @@ RESTRICTED = {"method": "method", "teacher": "teacher", "student": "student", "d
 """Names by which commands restrict what they read, and the group whose choices they are."""
 ASKING = {"status": "distill"}
 """Commands that take the words of another."""
+ASKED_ABOUT = {"status": ("train-teacher",)}
+"""Commands whose sweeps such a command is asked about by their names."""
 
 
 def words_by_command() -> dict[str, list[str]]:
@@ -28,7 +30,8 @@ def words_by_command() -> dict[str, list[str]]:
         found = {}
         for command in COMMANDS:
             config = loader.load_configuration(ASKING.get(command, command), [], RunMode.RUN)
-            words = [*_groups(loader, config), *_settings(config), *FLAGS]
+            asked = ASKED_ABOUT.get(command, ())
+            words = [*asked, *_groups(loader, config), *_settings(config), *FLAGS]
             found[command] = list(dict.fromkeys(words))
     return found
 

@@ -1,7 +1,7 @@
 """Checkpoints of a student, a teacher or a pool that is being made: one that is killed goes on from there."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -25,8 +25,15 @@ from tsdistill.store.formats import parse_json, to_json
 from tsdistill.store.locks import locked_if_free
 from tsdistill.training.state import Captured, TrainingState
 
+Told = Callable[[Iterable[Mapping[str, Any]]], None]
+"""Told rows of a learning curve: ``epoch``, ``name`` and ``value``."""
+
 LARGEST_SHARE = 0.05
 """Of the time that writing checkpoints may take: large ones are written less often than asked for."""
+
+
+class GivenUpError(Exception):
+    """What is being made is not wanted any more: its checkpoint goes too."""
 
 
 @dataclass
@@ -69,14 +76,15 @@ class Checkpoints:
             if differing:
                 raise ValueError(f"it is of another run: its {part} has another {', '.join(differing)}")
 
-    def of_fit(self, title: str) -> "FitKeeper":
+    def of_fit(self, title: str, told: Told | None = None) -> "FitKeeper":
         """The keeper of the next training run.
 
         Args:
             title: what is trained, for messages.
+            told: told the learning curve of a run that is resumed.
         """
         self._begun += 1
-        return FitKeeper(self, self._begun - 1, title)
+        return FitKeeper(self, self._begun - 1, title, told)
 
     def take_current(self) -> Captured | None:
         """What was under way at the checkpoint that was found; None once it has been taken."""
@@ -134,11 +142,13 @@ class FitKeeper:
         checkpoints: of the artefact.
         number: of the training run among those of the artefact, counted from 0.
         title: what is trained, for messages.
+        told: told the learning curve that is restored.
     """
 
     checkpoints: Checkpoints
     number: int
     title: str
+    told: Told | None = None
 
     def begin(self, state: TrainingState) -> bool:
         """Restore the run as it ended, or as it was under way.
@@ -158,6 +168,8 @@ class FitKeeper:
             raise TsdistillError(
                 f"{self.title}: its checkpoint is of no use; run the command again"
             ) from error
+        if self.told is not None and state.result.history:
+            self.told(state.result.history)
         return ended is not None
 
     def step(self, state: TrainingState) -> None:
@@ -185,7 +197,9 @@ def drop_leftover(artefact: Path) -> None:
 def checkpointed(
     artefact: Path, facts: Mapping[str, Any], hardware: HardwareConf, device: str, title: str
 ) -> Iterator[Checkpoints]:
-    """Checkpoints of an artefact while it is made; removed at the end unless that is an exception.
+    """Checkpoints of an artefact while it is made; removed at the end, and where it is given up.
+
+    Any other exception leaves them.
 
     Args:
         artefact: the folder that it will get.
@@ -197,5 +211,9 @@ def checkpointed(
     computed = {**arithmetic(device), "kernel": hardware.kernel.value, "compile": hardware.compile}
     made_for = parse_json(to_json({"settings": facts, "arithmetic": computed}), "facts")
     checkpoints = Checkpoints(checkpoint_folder(artefact), made_for, hardware.checkpoint_seconds, title)
-    yield checkpoints
+    try:
+        yield checkpoints
+    except GivenUpError:
+        checkpoints.remove()
+        raise
     checkpoints.remove()

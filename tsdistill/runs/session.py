@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from tsdistill.data.types import TimeSeriesDataset
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.performance import performance
 from tsdistill.models.build import BUILT_IN_SIZES, build_model, takes_lengths
-from tsdistill.runs.checkpoints import Checkpoints, checkpointed
+from tsdistill.runs.checkpoints import Checkpoints, Told, checkpointed
 from tsdistill.runs.signals import deferred
 from tsdistill.store.artefact import cannot_write
 from tsdistill.training.device import set_up
-from tsdistill.training.loop import autocast, fit
+from tsdistill.training.loop import Listener, autocast, fit
 from tsdistill.training.plateau import on_plateau
 from tsdistill.training.seeds import generator_of
 from tsdistill.training.state import FitResult, Trainable
@@ -95,10 +95,22 @@ class Job:
         seed: int,
         title: str,
         has_left: Callable[[], bool] | None = None,
+        told: Told | None = None,
+        judge: Callable[[int], None] | None = None,
     ) -> FitResult:
-        """Train a task on this job's training part, showing its progress; ``has_left``: see ``fit``."""
-        keeper = None if self.checkpoints is None else self.checkpoints.of_fit(title)
-        with epochs_shown(title, training.epochs) as listener, deferred():
+        """Train a task on this job's training part, showing its progress.
+
+        Args:
+            task: what is trained, in place.
+            training: its settings.
+            seed: of the batches.
+            title: what is trained, for messages.
+            has_left: see ``fit``.
+            told: told the learning curve as it grows; of a run that is resumed, first what there is.
+            judge: asked after each epoch; may raise ``GivenUpError``.
+        """
+        keeper = None if self.checkpoints is None else self.checkpoints.of_fit(title, told)
+        with epochs_shown(title, training.epochs) as show, deferred():
             return fit(
                 task,
                 training,
@@ -107,7 +119,7 @@ class Job:
                 generator=generator_of(seed, "batches"),
                 device=self.device,
                 precision=self.conf.hardware.precision,
-                listener=listener,
+                listener=partial(_after_epoch, show, told, judge),
                 has_left=has_left,
                 keeper=keeper,
             )
@@ -135,6 +147,20 @@ class Job:
         if monitor == "average_precision":
             return lambda logits, y: performance(logits.cpu().numpy(), y.cpu().numpy())
         return None
+
+
+def _after_epoch(
+    show: Listener,
+    told: Told | None,
+    judge: Callable[[int], None] | None,
+    epoch: int,
+    values: Mapping[str, float],
+) -> None:
+    show(epoch, values)
+    if told is not None:
+        told([{"epoch": epoch, "name": name, "value": value} for name, value in values.items()])
+    if judge is not None:
+        judge(epoch)
 
 
 def prepare(conf: TeacherTaskConf) -> Job:

@@ -1,6 +1,6 @@
 """What has become of each run of a sweep, from what is on disk alone: nothing is trained or removed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -47,6 +47,17 @@ class State:
     why: str | None = None
     holder: Holder | None = None
 
+    @property
+    def name(self) -> str:
+        """What stands beside the data set in a table."""
+        return self.method
+
+    @property
+    def title(self) -> str:
+        """The run in a few words."""
+        trial = f" trial {self.trial}" if self.trial else ""
+        return f"{self.dataset} {self.method} {self.student} seed {self.seed}{trial}"
+
 
 class States:
     """Finds out what has become of the runs of a sweep.
@@ -61,7 +72,7 @@ class States:
         self._jobs: dict[tuple[str, ...], Job | TsdistillError] = {}
         self._teachers: dict[tuple[str, ...], str | None] = {}
         self._pools: dict[tuple[str, str], str] = {}
-        self._stored, self._locks, self._metrics = cache(_stored), cache(_locks), cache(_metrics)
+        self._stored, self._locks, self._metrics = cache(_stored), cache(_locks), cache(metrics_of)
 
     def of(self, jobs: Iterable[Sequence[str]]) -> Iterator[State]:
         """The state of each job.
@@ -153,29 +164,14 @@ class States:
         """Key of the best teacher; None if one is not stored."""
         key = (template.teacher, template.data, job.dataset.name)
         if key not in self._teachers:
-            self._teachers[key] = self._best_stored(job)
+            self._teachers[key] = best_stored(job, self._metrics)
         return self._teachers[key]
-
-    def _best_stored(self, job: Job) -> str | None:
-        """Key of a run's teacher, if those of all ``teacher.seeds`` are stored; see ``best_teacher``."""
-        seeds = job.conf.teacher.seeds if job.validated else job.conf.teacher.seeds[:1]
-        keys = [key_of("teacher", facts_of(job, seed)) for seed in seeds]
-        folders = [teacher_folder(job.out, job.dataset.name, key) for key in keys]
-        if not keys or not all((folder / MANIFEST).is_file() for folder in folders):
-            return None
-        if len(keys) == 1:
-            return keys[0]
-        ranks = [rank(self._metrics(folder)["validation"]) for folder in folders]
-        return keys[ranks.index(max(ranks))]
 
     def _pool(self, template: "_Template", job: Job, teacher: str) -> str:
         """Key of the pool that a run reads."""
         key = (teacher, template.saliency)
         if key not in self._pools:
-            training = self._metrics(teacher_folder(job.out, job.dataset.name, teacher))["training"]
-            parts, most = job.parts["train"], training.get("pool_limit")
-            plan = PoolPlan.of(job.conf.saliency, parts, job.dataset.channels, most)
-            self._pools[key] = pool_key(teacher, plan)
+            self._pools[key] = pool_of(job, teacher, self._metrics)
         return self._pools[key]
 
     def _busy(self, out: Path, dataset: str, training_id: str) -> dict[str, Any] | None:
@@ -215,12 +211,8 @@ class _Template:
 
     @classmethod
     def of(cls, composed: DictConfig) -> "_Template":
-        with open_dict(composed):
-            del composed["hydra"]
+        composed = for_asking(composed)
         bound = any(f"${{{name}}}" in OmegaConf.to_yaml(composed, resolve=False) for name in LATE)
-        composed.hardware.device = "cpu"  # on which nothing is trained here; no key depends on it
-        if "download" in composed.dataset:
-            composed.dataset.download = False
         spec = RunSpec.of(composed)
         name = spec.conf.dataset.get("name")
         unnamed = {**spec.conf.dataset, "name": None}
@@ -246,9 +238,53 @@ class _Template:
         return self.spec.run_id(facts, teacher)
 
 
-def _metrics(folder: Path) -> Mapping[str, Any]:
+def for_asking(composed: DictConfig) -> DictConfig:
+    """A job's config for one who only asks: nothing is downloaded, and no GPU is wanted."""
+    with open_dict(composed):
+        del composed["hydra"]
+    composed.hardware.device = "cpu"  # on which nothing is trained here; no key depends on it
+    if "download" in composed.dataset:
+        composed.dataset.download = False
+    return composed
+
+
+Metrics = Callable[[Path], Mapping[str, Any]]
+
+
+def metrics_of(folder: Path) -> Mapping[str, Any]:
     """What a stored teacher reached."""
     return read_json(folder / "metrics.json")
+
+
+def seeds_of(job: Job) -> Sequence[int]:
+    """The seeds of which a job trains teachers; see ``best_teacher``."""
+    return job.conf.teacher.seeds if job.validated else job.conf.teacher.seeds[:1]
+
+
+def best_stored(job: Job, metrics: Metrics) -> str | None:
+    """Key of a job's teacher; None if those of all its seeds are not stored."""
+    keys = [key_of("teacher", facts_of(job, seed)) for seed in seeds_of(job)]
+    folders = [teacher_folder(job.out, job.dataset.name, key) for key in keys]
+    if not keys or not all((folder / MANIFEST).is_file() for folder in folders):
+        return None
+    if len(keys) == 1:
+        return keys[0]
+    ranks = [rank(metrics(folder)["validation"]) for folder in folders]
+    return keys[ranks.index(max(ranks))]
+
+
+def pool_of(job: Job, teacher: str, metrics: Metrics) -> str:
+    """Key of the pool of a stored teacher.
+
+    Args:
+        job: the job.
+        teacher: the teacher's key.
+        metrics: ``metrics_of``, or what remembers it.
+    """
+    training = metrics(teacher_folder(job.out, job.dataset.name, teacher))["training"]
+    most = training.get("pool_limit")
+    plan = PoolPlan.of(job.conf.saliency, job.parts["train"], job.dataset.channels, most)
+    return pool_key(teacher, plan)
 
 
 def _stored(out: Path, dataset: str) -> frozenset[str]:

@@ -15,8 +15,11 @@ from tsdistill.console import print_table, say, silenced, spell_time
 from tsdistill.runs.durations import Kind, stored_durations
 from tsdistill.runs.jobs import side_by_side
 from tsdistill.runs.states import State, States, What
+from tsdistill.runs.teacher_states import TeacherState, TeacherStates
 from tsdistill.store.listing import list_runs
 from tsdistill.store.locks import Holder, holders
+
+Told = State | TeacherState
 
 WHAT: tuple[What, ...] = get_args(What)
 MOST_ROWS = 60
@@ -33,6 +36,10 @@ def show_sweep(composer: Composer, config: DictConfig, jobs: Sequence[Sequence[s
         config: the sweep's own config.
         jobs: the overrides of each job.
     """
+    out = Path(config.out)
+    if "method" not in config:
+        _show_teachers(composer, out, jobs)
+        return
     with silenced():
         states = list(States(composer).of(jobs))
     _show(states)
@@ -40,11 +47,20 @@ def show_sweep(composer: Composer, config: DictConfig, jobs: Sequence[Sequence[s
     _tell_failures(states)
     hardware = OmegaConf.to_object(config.hardware)
     beside = side_by_side(hardware, debug=False)  # type: ignore[arg-type]
-    _tell_total(states, Path(config.out), beside)
+    _tell_total(states, out, beside)
+
+
+def _show_teachers(composer: Composer, out: Path, jobs: Sequence[Sequence[str]]) -> None:
+    with silenced():
+        states = list(TeacherStates(composer, out).of(jobs))
+    _show(states, "teacher")
+    _tell_running(states)
+    _tell_failures(states)
+    say(_counted(Counter(state.what for state in states), "teachers"))
 
 
 def show_stored(out: Path) -> None:
-    """Print how many runs under ``out`` are done or failed, by data set and method, and what runs now."""
+    """Print how many runs under ``out`` are done or failed, by data set and method, and what is made now."""
     listing = list_runs(out)
     listing.tell()
     states = [_stored_state(result, "done") for result in listing.results]
@@ -52,13 +68,15 @@ def show_stored(out: Path) -> None:
     _show(states)
     _tell_failures(states)
     try:
-        running = list(holders(out, "runs"))
+        made = {kind: list(holders(out, kind)) for kind in ("teachers", "pools", "runs")}
     except NotImplementedError:
         say("what runs can't be told: this file system has no locks")
-        running = []
-    for run_id, found in running[:MOST_TOLD]:
-        say(f"running: {run_id} {_place(found)}")
-    say(f"{_counted(Counter(done=len(listing.results), failed=len(listing.failures), running=len(running)))}")
+        made = {"runs": []}
+    for kind, found in made.items():
+        for key, each in found[:MOST_TOLD]:
+            say(f"running: {'' if kind == 'runs' else f'{kind[:-1]} '}{key} {_place(each)}")
+    done = {"done": len(listing.results), "failed": len(listing.failures)}
+    say(f"{_counted(Counter(**done, running=len(made['runs'])))}")
 
 
 def _stored_state(result: Mapping[str, Any], what: What) -> State:
@@ -67,19 +85,19 @@ def _stored_state(result: Mapping[str, Any], what: What) -> State:
     return State(**{name: result[name] for name in names}, what=what, why=why)
 
 
-def _show(states: Iterable[State]) -> None:
+def _show(states: Iterable[Told], kind: str = "method") -> None:
     """The table: a row for each data set and method, or for each method where there are many sets."""
     states = list(states)
-    rows = Counter((state.dataset, state.method, state.what) for state in states)
+    rows = Counter((state.dataset, state.name, state.what) for state in states)
     names = list(dict.fromkeys((dataset, method) for dataset, method, _ in rows))
     if len(names) > MOST_ROWS:
         sets = len({dataset for dataset, _ in names})
         together = f"{sets} data sets"
-        rows = Counter((together, state.method, state.what) for state in states)
+        rows = Counter((together, state.name, state.what) for state in states)
         names = list(dict.fromkeys((dataset, method) for dataset, method, _ in rows))
     shown = [what for what in WHAT if any(state.what == what for state in states)]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for head in ("data set", "method"):
+    for head in ("data set", kind):
         table.add_column(head)
     for head in shown:
         table.add_column(head, justify="right")
@@ -90,24 +108,24 @@ def _show(states: Iterable[State]) -> None:
         print_table(table)
 
 
-def _tell_running(states: Iterable[State]) -> None:
+def _tell_running(states: Iterable[Told]) -> None:
     running = [state for state in states if state.holder is not None]
     for state in running[:MOST_TOLD]:
         assert state.holder is not None
-        say(f"running: {_title(state)} {_place(state.holder)}")
+        say(f"running: {state.title} {_place(state.holder)}")
     if len(running) > MOST_TOLD:
         say(f"and {len(running) - MOST_TOLD} more running")
 
 
-def _tell_failures(states: Iterable[State]) -> None:
+def _tell_failures(states: Iterable[Told]) -> None:
     """Say why runs failed or can't be run, once for each reason."""
-    reasons: dict[tuple[str, str], list[State]] = {}
+    reasons: dict[tuple[str, str], list[Told]] = {}
     for state in states:
         if state.why is not None:
             reasons.setdefault((state.what, state.why), []).append(state)
     for (what, why), found in list(reasons.items())[:MOST_TOLD]:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        say(f"{what}: {_title(found[0])}{more}: {why}")
+        say(f"{what}: {found[0].title}{more}: {why}")
     if len(reasons) > MOST_TOLD:
         say(f"and {len(reasons) - MOST_TOLD} more reasons")
 
@@ -130,18 +148,13 @@ def _tell_total(states: Sequence[State], out: Path, beside: int) -> None:
     say(line)
 
 
-def _counted(counts: Counter[str]) -> str:
+def _counted(counts: Counter[str], named: str = "runs") -> str:
     found = [f"{counts[what]:,} {what}" for what in WHAT if counts[what]]
-    return f"{counts.total():,} runs: {', '.join(found)}" if found else "no runs"
+    return f"{counts.total():,} {named}: {', '.join(found)}" if found else f"no {named}"
 
 
 def _kind(state: State) -> Kind:
     return Kind(state.dataset, state.method, state.student)
-
-
-def _title(state: State) -> str:
-    trial = f" trial {state.trial}" if state.trial else ""
-    return f"{state.dataset} {state.method} {state.student} seed {state.seed}{trial}"
 
 
 def _place(found: Holder) -> str:

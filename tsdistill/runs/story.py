@@ -38,6 +38,7 @@ from tsdistill.runs.teaching import (
     restored_teacher,
     window_source,
 )
+from tsdistill.runs.tracking import Tracking
 from tsdistill.runs.why import explain_run
 from tsdistill.runs.worth import weak_teacher_note
 from tsdistill.saliency.pools import PoolPlan
@@ -84,14 +85,24 @@ def train_teacher(composed: DictConfig) -> None:
     )
 
 
+Judge = Callable[[int, int, Callable[[], float]], None]
+"""Asked after each epoch of a run's last stage whether it is worth going on; raises ``GivenUpError`` if not.
+
+It gets the epoch, the most that there are, and what measures the student's average precision on validation.
+"""
+
+
 def distill(
-    composed: DictConfig, summary: Callable[[Mapping[str, Any]], str] | None = None
+    composed: DictConfig,
+    summary: Callable[[Mapping[str, Any]], str] | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """``tsdistill distill``: one student under one method, from its record or trained.
 
     Args:
         composed: the run's config.
         summary: what is said of a result, if not the usual.
+        judge: may have the training given up.
 
     Returns:
         The run's result, as its record holds it; nothing under ``why=true``.
@@ -99,7 +110,7 @@ def distill(
     spec = RunSpec.of(composed)
     if spec.conf.why:
         return _explain(spec)
-    run = _Run.of(spec)
+    run = _Run.of(spec, judge)
     job, name = run.job, run.job.dataset.name
     # Before any lock, so that finished runs can be read where nothing can be written.
     result, fresh = _stored(run), False
@@ -110,6 +121,7 @@ def distill(
             result = _stored(run)
             if result is None:
                 result, fresh = _make(run)
+    run.tracking.finish(job.out, result)
     drop_leftover(folder)
     failed = failure_path(job.out, run.spec.identity["dataset"], run.spec.failure_id)
     if failed.exists():
@@ -173,20 +185,26 @@ class _Keyed:
 
 @dataclass(frozen=True)
 class _Run:
-    """A student to be: its specification, its job and teacher, and the facts and key of its record."""
+    """A student to be: its specification, its job and teacher, and the facts and key of its record.
+
+    ``tracking`` is told of it while it is trained, and ``judge`` may have it given up.
+    """
 
     spec: RunSpec
     job: Job
     teacher: TeacherArtefact
     facts: Mapping[str, Any]
     id: str
+    tracking: Tracking
+    judge: Judge | None
 
     @classmethod
-    def of(cls, spec: RunSpec) -> "_Run":
+    def of(cls, spec: RunSpec, judge: Judge | None = None) -> "_Run":
         job = _prepared(spec)
+        tracking = Tracking.of(spec.conf.tracking, job.out, _title(spec, job))
         teacher = best_teacher(job)
         keyed = _Keyed.under(spec, job, teacher)
-        return cls(spec, job, teacher, keyed.facts, keyed.id)
+        return cls(spec, job, teacher, keyed.facts, keyed.id, tracking, judge)
 
     @property
     def conf(self) -> DistillConf:
@@ -199,8 +217,18 @@ class _Run:
 
     @property
     def title(self) -> str:
-        """The run in a few words; the dataset by the name that it turned out to have."""
-        return replace(self.spec, identity={**self.spec.identity, "dataset": self.job.dataset.name}).title
+        """The run in a few words."""
+        return _title(self.spec, self.job)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Its id, names and settings, as its result has them."""
+        return {"id": self.id, **self.spec.identity, "dataset": self.job.dataset.name}
+
+
+def _title(spec: RunSpec, job: Job) -> str:
+    """A run in a few words; the dataset by the name that it turned out to have."""
+    return replace(spec, identity={**spec.identity, "dataset": job.dataset.name}).title
 
 
 def _prepared(spec: RunSpec) -> Job:
@@ -274,7 +302,7 @@ def _held_against(run: _Run, twin: RunRecord) -> dict[str, Any]:
 def _train_student(run: _Run) -> dict[str, Any]:
     """Train the student with checkpoints, which go once its record is there."""
     folder = run_folder(run.job.out, run.job.dataset.name, run.training_id)
-    with run.job.checkpointed(folder, run.facts, run.title) as kept:
+    with run.job.checkpointed(folder, run.facts, run.title) as kept, run.tracking.going_on():
         return _train_kept_student(replace(run, job=kept))
 
 
@@ -377,6 +405,7 @@ def _fit_stages(run: _Run, view: TeacherView) -> tuple[_Trained, int]:
     """
 
     def attempt(seed: int, watched: bool) -> tuple[_Trained, bool]:
+        run.tracking.begin(run.named)
         torch.manual_seed(seed)
         student = run.job.build(run.conf.student.model, "student.model")
         stages = build_stages(run.conf.method)
@@ -417,7 +446,21 @@ def _fit_stage(
         chosen.epochs,  # type: ignore[union-attr]
     )
     title = run.title if len(run.spec.stages) == 1 else f"{run.title}, stage {stage.name}"
-    return run.job.fit(task, chosen, seed, title, has_left)  # type: ignore[arg-type]
+    told, judge = run.tracking.of_stage(stage.name), _judge(run, stage, student, chosen.epochs)  # type: ignore[union-attr]
+    return run.job.fit(task, chosen, seed, title, has_left, told, judge)  # type: ignore[arg-type]
+
+
+def _judge(run: _Run, stage: Stage, student: nn.Module, epochs: int) -> Callable[[int], None] | None:
+    """The run's judge, for the stage after which the student is used."""
+    judge, job = run.judge, run.job
+    if judge is None or not job.validated or stage.name != run.spec.stages[-1].name:
+        return None
+
+    def measured() -> float:
+        found = job.performance(predict(student, job.parts["validation"], job), "validation")
+        return found["average_precision"]
+
+    return lambda epoch: judge(epoch, epochs, measured)
 
 
 def _result(
@@ -437,9 +480,7 @@ def _result(
         "plateau": on_plateau(logits["train"].numpy(), job.parts["train"].y.cpu().numpy()),
     }
     return {
-        "id": run.id,
-        **run.spec.identity,
-        "dataset": job.dataset.name,
+        **run.named,
         **({} if run.conf.study is None else {"study": run.conf.study}),
         "code": code_digest(run.facts["code"]),
         "metric_code": metric_code(),

@@ -19,6 +19,12 @@ from tsdistill.store.temporary import is_lacking, lock_at
 
 ERROR = "error"
 """Attribute of a trial that failed by itself; one without it was killed, and does not count."""
+PRUNED = "pruned"
+"""Attribute of a trial that was ended early: its last epoch."""
+REPORTED = "reported"
+"""Attribute of a trial in the place of a killed one: the values by epoch that were reported of that."""
+FEWEST = 5
+"""Finished trials from which on the others can be held against their median."""
 SETTINGS = "settings"
 """Attribute of a study: the hash of all settings that it does not vary."""
 
@@ -30,7 +36,7 @@ class Tried:
     Attributes:
         number: its number in the study.
         values: the settings tried.
-        facts: what was told of it: its metrics and its run, or its error.
+        facts: what was told of it: its metrics and its run, its error, or the epoch at which it was pruned.
     """
 
     number: int
@@ -61,6 +67,7 @@ class Study:
         name: the study's name.
         settings: hash of all settings that it does not vary.
         sampler: ``tpe``, ``random`` or ``grid``.
+        pruner: ``none`` or ``median``.
         ranges: the settings that it varies.
         first: settings to try before any others; with ``grid`` these are all.
 
@@ -74,12 +81,13 @@ class Study:
         name: str,
         settings: str,
         sampler: str,
+        pruner: str,
         ranges: Mapping[str, Range],
         first: Sequence[Mapping[str, Any]],
     ) -> None:
         if re.fullmatch(r"[0-9A-Za-z_.+-]{1,120}", name) is None or name.startswith("."):
             raise TsdistillError(f"study={name}: use letters, digits, '_', '-', '+' and '.'")
-        self.name, self._sampler, self._ranges = name, sampler, ranges
+        self.name, self._sampler, self._pruner, self._ranges = name, sampler, pruner, ranges
         self._path = out / "studies" / f"{name}.journal"
         self._locks = out / "locks"
         self._asked_for: dict[int, Any] = {}
@@ -110,10 +118,21 @@ class Study:
         try:
             storage = optuna.storages.JournalStorage(backend)
             return optuna.create_study(
-                storage=storage, study_name=self.name, direction="maximize", load_if_exists=True
+                storage=storage,
+                study_name=self.name,
+                direction="maximize",
+                load_if_exists=True,
+                pruner=self._pruner_made(),
             )
         except (ValueError, KeyError, AssertionError) as error:
             raise TsdistillError(f"{self._path} is no whole study ({error}); remove it") from error
+
+    def _pruner_made(self) -> Any:
+        from optuna.pruners import MedianPruner, NopPruner
+
+        if self._pruner == "none":
+            return NopPruner()
+        return MedianPruner(n_startup_trials=FEWEST, n_min_trials=FEWEST)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -163,12 +182,29 @@ class Study:
             return RandomSampler(seed=place)
         return TPESampler(seed=place, constant_liar=True)  # what others work on now is not drawn again
 
+    def lags(self, number: int, epoch: int, value: float) -> bool:
+        """Report how good a trial is, and say whether it is to be ended early.
+
+        Args:
+            number: of the trial.
+            epoch: its epoch.
+            value: what is maximised, as it is at that epoch.
+        """
+        trial = self._asked_for[number]
+        with self._alone():
+            known = self._study.get_trials(deepcopy=False)[number].intermediate_values
+            before = {int(at): told for at, told in trial.user_attrs.get(REPORTED, {}).items()}
+            for at, told in sorted({**before, epoch: value}.items()):
+                if at <= epoch and at not in known:
+                    trial.report(told, at)
+            return bool(trial.should_prune())
+
     def tell(self, number: int, value: float | None, facts: Mapping[str, Any]) -> None:
         """Say how a trial ended.
 
         Args:
             number: of the trial.
-            value: what is maximised; None if it failed, and then ``facts`` has the error.
+            value: what is maximised; None if it failed or was pruned, as ``facts`` then says.
             facts: what else is remembered of it.
         """
         from optuna.trial import TrialState
@@ -177,8 +213,8 @@ class Study:
         with self._alone():
             for name, fact in facts.items():
                 trial.set_user_attr(name, fact)
-            state = TrialState.FAIL if value is None else TrialState.COMPLETE
-            self._study.tell(trial, value, state=state)
+            unfinished = TrialState.PRUNED if PRUNED in facts else TrialState.FAIL
+            self._study.tell(trial, value, state=unfinished if value is None else TrialState.COMPLETE)
 
     def tried(self) -> list[Tried]:
         """The trials that are over, without those that were killed."""
@@ -205,7 +241,10 @@ class Study:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             with suppress(TimeoutError), self._working_on(trial.number):
                 self._study.tell(trial.number, state=TrialState.FAIL)
-                self._study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}))
+                reported = {**trial.user_attrs.get(REPORTED, {}), **trial.intermediate_values}
+                told = {REPORTED: {str(at): value for at, value in reported.items()}} if reported else None
+                values = trial.params or trial.system_attrs.get("fixed_params", {})
+                self._study.enqueue_trial(values, user_attrs=told)
 
     @contextmanager
     def _working_on(self, number: int) -> Iterator[None]:
@@ -225,8 +264,8 @@ def _counts(trial: Any) -> bool:
     """Whether a trial counts: it is over or being worked on, and was not killed."""
     from optuna.trial import TrialState
 
-    running = (TrialState.RUNNING, TrialState.COMPLETE)
-    return trial.state in running or (trial.state is TrialState.FAIL and ERROR in trial.user_attrs)
+    counting = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+    return trial.state in counting or (trial.state is TrialState.FAIL and ERROR in trial.user_attrs)
 
 
 def _suggested(trial: Any, key: str, values: Range) -> Any:

@@ -102,13 +102,12 @@ def note_of(folder: Path, number: int) -> Path:
 def note_job(error: str | None) -> None:
     """Write down how this job of the sweep ended."""
     hydra = HydraConfig.get()
-    write_note(Path(hydra.sweep.dir), hydra.job.num, list(hydra.overrides.task), error)
+    _write_note(hydra, hydra.job.num, list(hydra.overrides.task), error)
 
 
-def write_note(folder: Path, number: int, words: Sequence[str], error: str | None) -> None:
-    """Write down how a job of the sweep in ``folder`` ended; see ``note_job``."""
-    status = {"job": number, "overrides": list(words), "error": error}
-    write_atomically(note_of(folder, number), json.dumps(status))
+def _write_note(hydra: Any, number: int, words: Sequence[str], error: str | None) -> None:
+    status = {"command": hydra.job.name, "job": number, "overrides": list(words), "error": error}
+    write_atomically(note_of(Path(hydra.sweep.dir), number), json.dumps(status))
 
 
 def refused(config: DictConfig, number: int, words: Sequence[str], error: str) -> None:
@@ -121,7 +120,7 @@ def refused(config: DictConfig, number: int, words: Sequence[str], error: str) -
         error: what is wrong with them, in one line.
     """
     say(f"{place_in_sweep(number)} failed: {error}")
-    write_note(Path(config.hydra.sweep.dir), number, words, error)
+    _write_note(config.hydra, number, words, error)
 
 
 _lost: str | None = None

@@ -19,6 +19,7 @@ from tsdistill.tracking.base import Tracked, Tracker
 TRACKERS = {
     TrackerName.tensorboard: "tsdistill.tracking.tensorboard.TensorBoard",
     TrackerName.mlflow: "tsdistill.tracking.mlflow.Mlflow",
+    TrackerName.wandb: "tsdistill.tracking.wandb.Wandb",
 }
 
 
@@ -32,22 +33,43 @@ def track(conf: TrackConf) -> None:
         raise TsdistillError(f"name a tracker: to={'|'.join(name.value for name in TrackerName)}")
     out = Path(conf.out)
     results = stored_runs(out, conf.only, conf.where)
-    folder = Path(conf.folder).expanduser() if conf.folder else out / conf.to.value
-    tracker = _tracker(conf.to, folder)
-    written = sum(_written(tracker, out, result) for result in results)
-    say(f"{written} runs written into {folder}, {len(results) - written} were there already")
+    tracker = tracker_of(conf.to, conf.folder, out, "to")
+    written = sum(written_whole(tracker, out, result) for result in results)
+    say(f"{written} runs written into {tracker.folder}, {len(results) - written} were there already")
 
 
-def _tracker(name: TrackerName, folder: Path) -> Tracker:
+def tracker_of(name: TrackerName, folder: str | None, out: Path, setting: str) -> Tracker:
+    """The tracker of a name.
+
+    Args:
+        name: one of ``TRACKERS``.
+        folder: where it writes; None for a folder of its name below ``out``.
+        out: the output folder.
+        setting: that by which it was chosen, for the message.
+
+    Raises:
+        TsdistillError: it is not installed.
+    """
     module, _, kind = TRACKERS[name].rpartition(".")
-    tracker: Tracker = getattr(import_module(module), kind)(folder)
+    place = Path(folder).expanduser() if folder else out / name.value
+    try:
+        tracker: Tracker = getattr(import_module(module), kind)(place)
+    except ImportError:
+        extra = name.value
+        raise TsdistillError(f"{setting}={extra} needs {extra}: pip install 'tsdistill[{extra}]'") from None
     return tracker
 
 
-def _written(tracker: Tracker, out: Path, result: Mapping[str, Any]) -> bool:
-    stored = contents_of(run_folder(out, result["dataset"], result["id"]))
-    digest = "" if stored is None else hashlib.sha256(stored.read(MANIFEST)).hexdigest()
+def written_whole(tracker: Tracker, out: Path, result: Mapping[str, Any]) -> bool:
+    """Write a stored run; returns False where it was there already."""
+    digest = digest_of(out, result)
     if tracker.holds(result, digest):
         return False
     tracker.write(Tracked(read_whole(out, result), digest))
     return True
+
+
+def digest_of(out: Path, result: Mapping[str, Any]) -> str:
+    """Hash of a stored run, which changes with any of its files."""
+    stored = contents_of(run_folder(out, result["dataset"], result["id"]))
+    return "" if stored is None else hashlib.sha256(stored.read(MANIFEST)).hexdigest()

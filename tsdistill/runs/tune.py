@@ -1,7 +1,8 @@
 """``tsdistill tune``: searches a method's settings by what its students do on the validation part."""
 
+import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,20 @@ from rich.table import Table
 
 from tsdistill.config.ranges import defaults_of, grid_points, grid_ranges, ranges_of, rounded
 from tsdistill.config.resolve import check_composed, recorded_settings, settle_method
+from tsdistill.config.schema import Pruner
 from tsdistill.console import prefixed, print_table, say
 from tsdistill.errors import TsdistillError, one_line
+from tsdistill.runs.checkpoints import GivenUpError
 from tsdistill.runs.spec import identity_of
 from tsdistill.runs.story import distill, record_failure
-from tsdistill.runs.study import ERROR, Ask, Study, Tried
+from tsdistill.runs.study import ERROR, PRUNED, Ask, Study, Tried
 from tsdistill.store.artefact import safe_name
 from tsdistill.store.keys import key_of
 
-OWN = ("trials", "sampler", "study")
+OWN = ("trials", "sampler", "pruner", "study")
 """Settings of ``tune`` that ``distill`` has not."""
+LOOKS = 20
+"""Parts of a trial's epochs; after each of them it may be pruned."""
 
 
 def tune(composed: DictConfig) -> None:
@@ -62,11 +67,15 @@ def _study(composed: DictConfig) -> Study:
     fixed = {name: value for name, value in recorded_settings(composed).items() if name not in ranges}
     identity = identity_of(composed)
     who = {name: identity[name] for name in ("dataset", "method", "teacher", "student", "seed")}
-    settings = key_of("study", {**who, "settings": fixed, "sampler": composed.sampler.value})
+    how = {"sampler": composed.sampler.value}
+    if composed.pruner is not Pruner.none:
+        how["pruner"] = composed.pruner.value
+    settings = key_of("study", {**who, "settings": fixed, **how})
     name = composed.study
     if name is None:
         name = f"{safe_name(who['dataset'])[:60]}-{who['method']}-{settings[:8]}"
-    return Study(Path(composed.out), name, settings, composed.sampler.value, ranges, first)
+    sampler, pruner = composed.sampler.value, composed.pruner.value
+    return Study(Path(composed.out), name, settings, sampler, pruner, ranges, first)
 
 
 def _try(study: Study, composed: DictConfig, asked: Ask) -> None:
@@ -74,9 +83,14 @@ def _try(study: Study, composed: DictConfig, asked: Ask) -> None:
     job = composed.copy()
     for key, value in asked.values.items():
         OmegaConf.update(job, key, value)
+    judge = None if composed.pruner is Pruner.none else partial(_judge, study, asked.number)
     with prefixed(f"[{asked.place}/{composed.trials}] {' '.join(_words(asked.values))}: "):
         try:
-            result = distill(job, summary=_summary)
+            result = distill(job, summary=_summary, judge=judge)
+        except _PrunedError as pruned:
+            say(f"pruned at epoch {pruned.epoch}: validation AP {pruned.precision:.3f}")
+            study.tell(asked.number, None, {PRUNED: pruned.epoch})
+            return
         except Exception as error:
             told = one_line(error)
             if asked.place == 1 or composed.debug:  # the default setting: what is wrong is not the search
@@ -88,6 +102,24 @@ def _try(study: Study, composed: DictConfig, asked: Ask) -> None:
     precision, nll = _on_validation(result)
     facts = {"run": result["id"], "average_precision": precision, "nll": nll}
     study.tell(asked.number, precision, facts)
+
+
+class _PrunedError(GivenUpError):
+    """A trial lags behind the others."""
+
+    def __init__(self, epoch: int, precision: float) -> None:
+        super().__init__(epoch)
+        self.epoch, self.precision = epoch, precision
+
+
+def _judge(study: Study, number: int, epoch: int, epochs: int, measured: Callable[[], float]) -> None:
+    """End a trial that lags; not in its first fifth, after which a student on its plateau begins anew."""
+    if not math.ceil(epochs / 5) < epoch < epochs or epoch % max(1, epochs // LOOKS):
+        return
+    precision = measured()
+    precision = precision if precision == precision else 0.0
+    if study.lags(number, epoch, precision):
+        raise _PrunedError(epoch, precision)
 
 
 def _on_validation(result: Mapping[str, Any]) -> tuple[float, float]:
@@ -115,11 +147,11 @@ def _words(values: Mapping[str, Any]) -> list[str]:
     return [f"{key}={rounded(value)}" for key, value in values.items()]
 
 
-def _rank(trial: Tried) -> tuple[bool, float, float, int]:
-    """The best first: by average precision, then likelihood, then the earlier."""
+def _rank(trial: Tried) -> tuple[int, float, float, int]:
+    """The best first: by average precision, then likelihood, then the earlier; the unfinished come last."""
     facts = trial.facts
-    failed = ERROR in facts
-    return (failed, -facts.get("average_precision", 0.0), facts.get("nll", 0.0), trial.number)
+    unfinished = 2 * (ERROR in facts) + (PRUNED in facts)
+    return (unfinished, -facts.get("average_precision", 0.0), facts.get("nll", 0.0), trial.number)
 
 
 def _report(study: Study, composed: DictConfig) -> None:
@@ -129,9 +161,10 @@ def _report(study: Study, composed: DictConfig) -> None:
     if running:
         say(f"{running} trials are still run by other processes")
     print_table(_table(tried))
-    failed = sum(ERROR in trial.facts for trial in tried)
-    say(f"study {study.name}: {len(tried)} trials, {failed} failed; chosen on the validation part")
-    if len(tried) > failed:
+    failed, pruned = (sum(name in trial.facts for trial in tried) for name in (ERROR, PRUNED))
+    ended = f"{pruned} pruned, {failed} failed" if pruned else f"{failed} failed"
+    say(f"study {study.name}: {len(tried)} trials, {ended}; chosen on the validation part")
+    if len(tried) > failed + pruned:
         words = [*_given(), *_words(tried[0].values)]
         say(f"the best setting: {shlex.join(['tsdistill', 'distill', *words])}")
 
@@ -158,6 +191,12 @@ def _table(tried: Sequence[Tried]) -> Table:
             for name in ("average_precision", "nll")
         ]
         values = [str(trial.values.get(key, "-")) for key in keys]
-        end = trial.facts.get("run", f"failed: {trial.facts.get(ERROR, '')}")
-        table.add_row(str(trial.number), *values, *figures, escape(end))
+        table.add_row(str(trial.number), *values, *figures, escape(_end(trial.facts)))
     return table
+
+
+def _end(facts: Mapping[str, Any]) -> str:
+    """A trial's run, or why it has none."""
+    if PRUNED in facts:
+        return f"pruned at epoch {facts[PRUNED]}"
+    return str(facts.get("run", f"failed: {facts.get(ERROR, '')}"))

@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +22,32 @@ class Point(NamedTuple):
     value: float
 
 
+def points_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
+    """Rows of a learning curve as trackers take them; what is undefined is left out.
+
+    Args:
+        rows: each with ``stage``, ``epoch``, ``name`` and ``value``.
+    """
+    for row in rows:
+        if math.isfinite(row["value"]):
+            yield Point(f"{row['stage']}/{row['name']}", row["epoch"], row["value"])
+
+
+def title_of(result: Mapping[str, Any]) -> str:
+    """A run in a few words; different runs have different ones."""
+    names = f"{result['method']} {result['teacher']}-{result['student']} seed {result['seed']}"
+    return f"{names} {str(result['id'])[:8]}"
+
+
+def settings_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's names and settings, as texts, numbers and truth values."""
+    found = {**{name: result[name] for name in IDENTITY}, **result["settings"]}
+    return {key: v if isinstance(v, str | int | float | bool) else str(v) for key, v in found.items()}
+
+
 @dataclass(frozen=True)
 class Tracked:
-    """A run as trackers take it.
+    """A finished run as trackers take it.
 
     Attributes:
         record: the stored record.
@@ -34,26 +58,14 @@ class Tracked:
     digest: str
 
     @property
-    def id(self) -> str:
-        """The run's id."""
-        return str(self.record.result["id"])
-
-    @property
-    def title(self) -> str:
-        """The run in a few words; different runs have different ones."""
-        of = self.record.result
-        return f"{of['method']} {of['teacher']}-{of['student']} seed {of['seed']} {self.id[:8]}"
-
-    @property
     def finished(self) -> float:
         """When it was finished, in seconds since 1970; 0 where that is not known."""
         return float(self.record.timing.get("finished") or 0.0)
 
-    def settings(self) -> dict[str, Any]:
-        """Names and settings, as texts, numbers and truth values."""
-        of = self.record.result
-        found = {**{name: of[name] for name in IDENTITY}, **of["settings"]}
-        return {key: v if isinstance(v, str | int | float | bool) else str(v) for key, v in found.items()}
+    @property
+    def epochs(self) -> int:
+        """Its last epoch, at which its metrics stand."""
+        return int(self.record.result["training"].get("epochs", 0))
 
     def metrics(self) -> dict[str, float]:
         """All that was measured, by names such as ``test.accuracy``; what is undefined is left out."""
@@ -66,18 +78,33 @@ class Tracked:
             if isinstance(value, int | float) and math.isfinite(value)
         }
 
-    def curve(self) -> Iterator[Point]:
-        """The learning curve; what is undefined is left out."""
-        for row in self.record.curve:
-            if math.isfinite(row["value"]):
-                yield Point(f"{row['stage']}/{row['name']}", row["epoch"], row["value"])
+
+class Writing(ABC):
+    """A run that is being written."""
+
+    @abstractmethod
+    def log(self, points: Sequence[Point], at: float) -> None:
+        """Add values of the learning curve.
+
+        Args:
+            points: the values.
+            at: when they were measured, in seconds since 1970.
+        """
+
+    @abstractmethod
+    def finish(self, run: Tracked) -> None:
+        """Add the metrics, and mark the run as there as it is stored now."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Let go of a run that was broken off; it does not count as there."""
 
 
 class Tracker(ABC):
-    """Writes runs into a folder in a tracker's form."""
+    """Writes runs into a folder in a tracker's form; nothing is written before the first run is."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises TsdistillError if what it needs is not installed."""
+        """Raises ImportError if what it needs is not installed."""
         self.folder = folder
 
     @abstractmethod
@@ -90,5 +117,21 @@ class Tracker(ABC):
         """
 
     @abstractmethod
+    def begin(self, result: Mapping[str, Any], at: float) -> Writing:
+        """Begin to write a run, in the place of an earlier state of it.
+
+        Args:
+            result: the run's result, or its id, names and settings while there is none.
+            at: when it began, in seconds since 1970.
+        """
+
     def write(self, run: Tracked) -> None:
-        """Write a run whole, in the place of an earlier state of it."""
+        """Write a finished run whole, in the place of an earlier state of it."""
+        writing = self.begin(run.record.result, run.finished)
+        try:
+            writing.log(list(points_of(run.record.curve)), run.finished)
+            writing.finish(run)
+        except BaseException:
+            with suppress(Exception):  # what went wrong first is what is told
+                writing.leave()
+            raise
