@@ -111,7 +111,7 @@ class MetricGroup(Enum):
 
 
 class Attribution(Enum):
-    """Ways of saying what a model looks at that no student was trained with; from captum."""
+    """Ways of saying what a model looks at that no student was trained with."""
 
     integrated_gradients = "integrated_gradients"
     occlusion = "occlusion"
