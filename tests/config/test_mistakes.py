@@ -19,6 +19,12 @@ OWN = ": it has settings of its own; --cfg job shows them"
     [
         ("method=tds", "method=tds: there is no such method; did you mean 'tsd'?"),
         (
+            "dataset=GunPoint",
+            "dataset=GunPoint: there is no such dataset; "
+            "choose from: csv, folder, long, npz, planted, ucr, uea; "
+            "a set of the archive is named by dataset.name=GunPoint",
+        ),
+        (
             "scheduler@training.scheduler=cosinus",
             "scheduler=cosinus: there is no such scheduler; did you mean 'cosine'?",
         ),

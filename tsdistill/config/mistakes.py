@@ -43,6 +43,9 @@ _TOLD = (
 )
 """What Hydra says of an override, and what is said instead."""
 
+_MEANT = {"dataset": "; a set of the archive is named by dataset.name={name}"}
+"""What else may be meant by a name that a group does not have."""
+
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 """The extra that each of Hydra's launchers comes with."""
 
@@ -129,7 +132,8 @@ def _hydra(error: BaseException) -> str:
         if group == "hydra/launcher" and name in LAUNCHERS:
             return f"{group}={name} is not installed: pip install 'tsdistill[{LAUNCHERS[name]}]'"
         choices = [line.strip() for line in option["rest"].splitlines() if line.startswith("\t")]
-        return f"{group}={name}: there is no such {group}; {nearest(name, choices)}"
+        meant = _MEANT.get(group, "").format(name=name)
+        return f"{group}={name}: there is no such {group}; {nearest(name, choices)}{meant}"
     default = re.search(r"Could not override '(?P<key>[^']+)'", text)
     if default:
         key = default["key"]
