@@ -64,6 +64,10 @@ OWN = ": it has settings of its own; --cfg job shows them"
             "method==kd: the value can't be read; "
             "write a text that has special characters as method=\\'TEXT\\'",
         ),
+        (
+            "method=none,",
+            "method=none,: nothing follows the last comma; write method=A,B without spaces",
+        ),
         ("seed=int(x)", "seed=int(x): invalid literal for int() with base 10: 'x'"),
         ("method", "method: a setting is written NAME=VALUE, without spaces"),
     ],

@@ -161,6 +161,8 @@ def _unreadable(error: OverrideParseException) -> str:
     if "=" not in word:
         return f"{word}: a setting is written NAME=VALUE, without spaces"
     name = word.partition("=")[0]
+    if word.endswith(","):
+        return f"{word}: nothing follows the last comma; write {name}=A,B without spaces"
     return f"{word}: the value can't be read; write a text that has special characters as {name}=\\'TEXT\\'"
 
 
