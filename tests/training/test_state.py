@@ -91,8 +91,6 @@ def scheduler(name, **settings):
     [
         {"optimizer": Optimizer.sgd},
         {"optimizer": Optimizer.adamw, "monitor": "last"},
-        {"optimizer": Optimizer.adamw, "monitor": "last", "average": 0.9},
-        {"average": 0.9, "monitor": "train_loss"},
         {"scheduler": scheduler("MultiStepLR", milestones=[2, 3]), "patience": 2},
         {"scheduler": scheduler("MultiStepLR", milestones=[2, 5, 7]), "schedule_by": Stepping.step},
         {"scheduler": scheduler("CosineAnnealingLR", T_max=4), "monitor": "train_loss"},

@@ -140,9 +140,8 @@ class TrainingConf:
     """One training run.
 
     ``patience`` 0 turns early stopping off; ``monitor`` is ``ce``, a loss term, ``accuracy``,
-    ``average_precision``, ``train_loss`` or ``last``. ``average`` is the decay of
-    an average of the weights, 0 for none. A model that is still on the plateau after a fifth of its epochs
-    begins anew, at most ``restarts`` times.
+    ``average_precision``, ``train_loss`` or ``last``. A model that is still on the plateau after a fifth of
+    its epochs begins anew, at most ``restarts`` times.
     """
 
     epochs: int = 500
@@ -152,7 +151,6 @@ class TrainingConf:
     optimizer: Optimizer = Optimizer.adam
     patience: int = 50
     monitor: str = "ce"
-    average: float = 0.0
     # a schedule of the learning rate from conf/scheduler; null: constant
     scheduler: Any = None
     schedule_by: Stepping = Stepping.epoch

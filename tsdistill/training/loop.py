@@ -12,7 +12,6 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tsdistill.config.schema import Precision, Stepping, TrainingConf
 from tsdistill.config.targets import check_target, locate
 from tsdistill.errors import TsdistillError, nearest
-from tsdistill.training.average import Average
 from tsdistill.training.optimizers import build_optimizer
 from tsdistill.training.state import FitResult, Keeper, Kept, NoKeeper, Trainable, TrainingState
 
@@ -43,12 +42,11 @@ def fit(
     """Train, watch the monitored value, and restore the best weights.
 
     Without a validation part the run has a fixed number of epochs and its last weights are kept, unless
-    ``monitor`` is ``train_loss``. With an ``average``, all that is said of the weights after an epoch holds
-    for their average; the training loss is that of the steps, which go on from the weights themselves.
+    ``monitor`` is ``train_loss``.
 
     Args:
         task: what is trained, in place.
-        settings: optimiser, rate, epochs, patience, monitor, average, scheduler.
+        settings: optimiser, rate, epochs, patience, monitor, scheduler.
         rows: number of training series.
         validated: whether there is a validation part.
         generator: order of the batches, on the CPU.
@@ -69,8 +67,7 @@ def fit(
     optimizer = build_optimizer(task.parameters(), settings)
     scheduler = _build_scheduler(optimizer, settings)
     keeper = keeper or NoKeeper()
-    average = Average(settings.average)
-    state = TrainingState(task, optimizer, scheduler, generator, device, settings.epochs, average)
+    state = TrainingState(task, optimizer, scheduler, generator, device, settings.epochs)
     watch = _Watch(settings, settings.monitor == TRAIN_LOSS or (validated and settings.monitor != LAST))
     if keeper.begin(state):
         return state.result
@@ -82,7 +79,6 @@ def fit(
                 parts = task.step(batch, epoch)
             parts["loss"].backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            state.average.add(task)
             if scheduler is not None and settings.schedule_by is Stepping.step:
                 scheduler.step()
             state.add(parts, len(batch) / rows)
@@ -94,27 +90,25 @@ def fit(
         values = run_epoch(epoch)
         _check_finite(values["train/loss"], epoch, settings)
         task.train(False)
-        with state.average.put_into(task):
-            if validated:
-                with autocast(device, precision):
-                    values |= task.validate()
-            state.result.epochs = epoch
-            state.result.history += [{"epoch": epoch, "name": name, "value": v} for name, v in values.items()]
-            watch.see(epoch, values, state)
-            if scheduler is not None and settings.schedule_by is Stepping.epoch:
-                _step_by_epoch(scheduler, values, settings.monitor)
-            if listener is not None:
-                listener(epoch, values)
-            if watch.patience_is_out(epoch, state):
-                state.result.stopped = "patience"
-                break
-            due = epoch == math.ceil(settings.epochs / 5) >= FEWEST_BEFORE_RESTART
-            if has_left is not None and due and not has_left():
-                state.result.stopped = "plateau"
-                break
-    kept = state.best.weights or state.average.weights
-    if kept:
-        task.load_state_dict(kept)
+        if validated:
+            with autocast(device, precision):
+                values |= task.validate()
+        state.result.epochs = epoch
+        state.result.history += [{"epoch": epoch, "name": name, "value": v} for name, v in values.items()]
+        watch.see(epoch, values, state)
+        if scheduler is not None and settings.schedule_by is Stepping.epoch:
+            _step_by_epoch(scheduler, values, settings.monitor)
+        if listener is not None:
+            listener(epoch, values)
+        if watch.patience_is_out(epoch, state):
+            state.result.stopped = "patience"
+            break
+        due = epoch == math.ceil(settings.epochs / 5) >= FEWEST_BEFORE_RESTART
+        if has_left is not None and due and not has_left():
+            state.result.stopped = "plateau"
+            break
+    if state.best.weights:
+        task.load_state_dict(state.best.weights)
     state.result.best, state.result.best_epoch = state.best.value, state.best.epoch or state.result.epochs
     keeper.end(state)
     return state.result
@@ -186,8 +180,6 @@ def check_settings(settings: TrainingConf, path: str = "training") -> None:
     for name in ("patience", "weight_decay", "restarts"):
         if getattr(settings, name) < 0:
             raise TsdistillError(f"{path}.{name}={getattr(settings, name)} should be 0 or more")
-    if not 0 <= settings.average < 1:
-        raise TsdistillError(f"{path}.average={settings.average:g} should be 0 or more and below 1")
 
 
 def _build_scheduler(

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from tsdistill.training.average import Average
 from tsdistill.training.generators import captured_generators, restore_generators
 
 Captured = dict[str, Any]
@@ -112,7 +111,6 @@ class TrainingState:
         order: draws the batches of an epoch, on the CPU.
         device: where the task lies.
         epochs: the most that it may take.
-        average: of the weights over the steps.
         best: the best weights so far.
         result: how it has gone so far.
         epoch: the epoch under way, counted from 1.
@@ -126,7 +124,6 @@ class TrainingState:
     order: torch.Generator
     device: torch.device
     epochs: int
-    average: Average
     best: Kept = field(default_factory=Kept)
     result: FitResult = field(default_factory=FitResult)
     epoch: int = 1
@@ -157,7 +154,6 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "order": self._order_began,
-            "average": self.average.capture(),
             "best": vars(self.best),
             "epoch": self.epoch,
             "steps": self.steps,
@@ -176,7 +172,6 @@ class TrainingState:
             # The mark by which PyTorch knows that a step came first; else it warns that the order is wrong.
             self.optimizer._opt_called = True  # type: ignore[attr-defined]
         self.order.set_state(captured["order"])
-        self.average.restore(captured["average"], self.device)
         best = captured["best"]
         weights = {name: tensor.to(self.device) for name, tensor in best["weights"].items()}
         self.best = Kept(best["value"], best["epoch"], weights)
