@@ -289,7 +289,8 @@ def test_clean_judges_a_tuned_run_as_any_other(capsys, monkeypatch):
     assert capsys.readouterr().out == "0 unreachable, 0 bytes; 4 kept under out\n"
 
     def behind(targets: Sequence[str]) -> dict[str, str]:
-        return {**code_behind(targets), "tsdistill.methods.tsd": "edited"}
+        found = code_behind(targets)
+        return {name: "edited" if name == "tsdistill.methods.tsd" else found[name] for name in found}
 
     monkeypatch.setattr(spec, "code_behind", behind)
     assert cli.run("clean", ("out=out",)) == 0
