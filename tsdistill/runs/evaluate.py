@@ -41,8 +41,12 @@ def evaluate(conf: EvaluateConf) -> None:
     """Add what is missing to every stored run of the given names; what is there stays.
 
     Raises:
-        TsdistillError: nothing is stored, or some runs could not be evaluated (the others were).
+        TsdistillError: no group is named, nothing is stored, or some runs could not be evaluated (the others
+            were).
     """
+    if not conf.groups:
+        choices = ", ".join(group.value for group in MetricGroup)
+        raise TsdistillError(f"groups=[]: name at least one of {choices}")
     results = stored_runs(Path(conf.out), conf.only, conf.where)
     look = cache(partial(reseeded_teachers, Path(conf.out)))
     reseeded = [look(result["dataset"], result["teacher_id"]) for result in results]
