@@ -289,6 +289,9 @@ def test_the_command_for_a_damaged_teacher_makes_no_other_pool_than_the_one_in_u
     assert cli.run("runs", ("out=out", "verify=true")) == 1
     again = "train-teacher dataset.name=GunPoint teacher=fcn saliency.window=7 out=out"
     assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out
+    (Path("out/runs/GunPoint/b2") / "weights.safetensors").unlink()  # the only run that tells of the pool
+    assert cli.run("runs", ("out=out", "verify=true")) == 1
+    assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out
 
 
 def test_the_command_for_a_damaged_ensemble_names_its_members(

@@ -28,20 +28,28 @@ _TAUGHT = ("dataset", "split", "teacher", "saliency", "hardware")
 """Groups of settings that `tsdistill train-teacher` has."""
 
 
-def run_again(folder: Path) -> str:
-    """What to do about a damaged run.
-
-    The settings are taken from its ``result.json``, which need not be whole itself.
-    """
+def told_by(folder: Path) -> dict[str, Any] | None:
+    """The result of a damaged run, which need not be whole itself; None if it can't be read."""
     try:
         stored = contents_of(folder)
         if stored is None:
-            return UNKNOWN
+            return None
         result = stored.json("result.json")
         check_result(result)
+    except (*BROKEN, OSError):
+        return None
+    return result
+
+
+def run_again(folder: Path) -> str:
+    """What to do about a damaged run; the settings are those that its result tells."""
+    result = told_by(folder)
+    if result is None:
+        return UNKNOWN
+    try:
         words = [f"{name}={result[name]}" for name in ("method", "teacher", "student", "seed", "trial")]
         words += _changed(result, apart=("method.name", "teacher.name", "student.name", "seed", "trial"))
-    except (*BROKEN, OSError, TsdistillError):
+    except (*BROKEN, TsdistillError):
         return UNKNOWN
     return _command("distill", result, words, folder)
 
@@ -51,13 +59,20 @@ def teacher_again(folder: Path, results: Iterable[Mapping[str, Any]]) -> str:
 
     Args:
         folder: where it lies.
-        results: of the runs that are whole; one that used it tells the settings.
+        results: of runs; the first that used it tells the settings.
     """
+    try:
+        return _teacher_command(folder, results) or ON_DEMAND
+    except (*BROKEN, TsdistillError):  # a damaged run's result may tell anything
+        return ON_DEMAND
+
+
+def _teacher_command(folder: Path, results: Iterable[Mapping[str, Any]]) -> str | None:
     here = (result for result in results if safe_name(result["dataset"]) == folder.parent.name)
     users = sorted(here, key=_has_no_pool)  # `train-teacher` makes a pool as well: one that is used
     result = next((each for each in users if folder.name in _used(folder, each)), None)
     if result is None:
-        return ON_DEMAND
+        return None
     words = _changed(result, apart=("teacher.name",))
     taught = [word for word in words if word.partition(".")[0] in _TAUGHT]
     return _command("train-teacher", result, [f"teacher={result['teacher']}", *taught], folder)
