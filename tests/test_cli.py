@@ -222,6 +222,8 @@ def test_a_wrong_invocation_is_told_in_one_or_two_lines(
             ["groups=[]"],
             "groups=[]: name at least one of performance, substitution, reasoning, cost",
         ),
+        ("evaluate", ["snrs=[]"], "snrs=[]: name at least one ratio, such as snrs=[20,10]"),
+        ("evaluate", ["snrs=[20,-1e9]"], "snrs[1]=-1e+09 should be from -100 to 100 [dB]"),
         ("explain", ["series=[]"], "series=[]: name at least one series, such as series=1,5"),
         ("merge", ["from=[]"], "from=[]: name the folders to copy from, such as from=A,B out=C"),
         ("report", ["select=tets"], "select=tets: did you mean 'test'?"),
