@@ -275,6 +275,7 @@ def test_verify_checks_all_changes_nothing_and_says_what_to_run_again(
         "  it is made again when a run needs it",
         "teachers/GunPoint/t: manifest.json is missing",
         f"  run again: tsdistill train-teacher dataset.name=GunPoint teacher=fcn 'out={out}'",
+        "what these commands don't make whole was made by other code; `tsdistill clean` lists it",
     ]
     assert sorted(str(each) for each in out.rglob("*") if each.name != index.NAME) == before
 
@@ -289,9 +290,12 @@ def test_the_command_for_a_damaged_teacher_makes_no_other_pool_than_the_one_in_u
     assert cli.run("runs", ("out=out", "verify=true")) == 1
     again = "train-teacher dataset.name=GunPoint teacher=fcn saliency.window=7 out=out"
     assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out
-    (Path("out/runs/GunPoint/b2") / "weights.safetensors").unlink()  # the only run that tells of the pool
+    record = Path("out/runs/GunPoint/b2")  # the only run that tells of the pool
+    (record / "facts.json").write_text('{"pool": "p"}')
+    (record / "weights.safetensors").unlink()
+    Path("out/pools/GunPoint/p").mkdir(parents=True)
     assert cli.run("runs", ("out=out", "verify=true")) == 1
-    assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.count(f"  run again: tsdistill {again}\n") == 2
 
 
 def test_the_command_for_a_damaged_ensemble_names_its_members(

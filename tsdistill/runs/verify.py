@@ -42,5 +42,6 @@ def verify(out: Path) -> None:
         raise TsdistillError(f"nothing is stored under {out}: name the folder that `distill` wrote into")
     told = f"{checked} stored things checked, {damaged} damaged; nothing was changed"
     if damaged:
+        say("what these commands don't make whole was made by other code; `tsdistill clean` lists it")
         raise DamagedError(told)
     say(told)
