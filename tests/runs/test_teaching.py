@@ -42,16 +42,11 @@ TINY = (
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def faulty(surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "faulty_of_mine.py").write_text(FAULTY)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
-    monkeypatch.delenv("TSDISTILL_OUT", raising=False)
     yield
     sys.modules.pop("faulty_of_mine", None)
-    torch.use_deterministic_algorithms(False)
 
 
 def folders(kind: str) -> list[Path]:

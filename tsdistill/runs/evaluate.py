@@ -34,6 +34,8 @@ from tsdistill.store.teachers import read_teacher, reseeded_teachers
 from tsdistill.teachers.base import AnswerModule
 
 LATENCIES = ("latency_ms", "latency_p95_ms", "teacher_latency_ms", "teacher_latency_p95_ms")
+MOST_DECIBELS = 100
+"""Noise at 100 dB is lost in the rounding of float32; at -100 dB nothing is left of the series."""
 _PLANTED = f"{PlantedReader.__module__}.{PlantedReader.__name__}"
 
 
@@ -41,8 +43,10 @@ def evaluate(conf: EvaluateConf) -> None:
     """Add what is missing to every stored run of the given names; what is there stays.
 
     Raises:
-        TsdistillError: nothing is stored, or some runs could not be evaluated (the others were).
+        TsdistillError: a setting that can't be, nothing is stored, or some runs could not be evaluated (the
+            others were).
     """
+    _check(conf)
     results = stored_runs(Path(conf.out), conf.only, conf.where)
     look = cache(partial(reseeded_teachers, Path(conf.out)))
     reseeded = [look(result["dataset"], result["teacher_id"]) for result in results]
@@ -69,6 +73,20 @@ def evaluate(conf: EvaluateConf) -> None:
         raise TsdistillError(
             f"{len(failures)} of {len(wanted)} runs could not be evaluated; the first: {failures[0]}"
         )
+
+
+def _check(conf: EvaluateConf) -> None:
+    """Refuse lists that ask for nothing, which would replace what a run has, and impossible noise."""
+    if not conf.groups:
+        choices = ", ".join(group.value for group in MetricGroup)
+        raise TsdistillError(f"groups=[]: name at least one of {choices}")
+    if not conf.snrs:
+        raise TsdistillError("snrs=[]: name at least one ratio, such as snrs=[20,10]")
+    for at, snr in enumerate(conf.snrs):
+        if abs(snr) > MOST_DECIBELS:
+            raise TsdistillError(
+                f"snrs[{at}]={snr:g} should be from -{MOST_DECIBELS} to {MOST_DECIBELS} [dB]"
+            )
 
 
 def _title(result: Mapping[str, Any]) -> str:

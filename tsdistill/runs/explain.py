@@ -37,8 +37,10 @@ def explain(conf: ExplainConf) -> list[Path]:
         The folders that pictures and arrays went into.
 
     Raises:
-        TsdistillError: nothing is stored of these names, or a run cannot be restored.
+        TsdistillError: no series is asked for, nothing is stored of these names, or a run cannot be restored.
     """
+    if conf.series is not None and not conf.series:
+        raise TsdistillError("series=[]: name at least one series, such as series=1,5")
     for key in ("samples", "averaged"):
         if getattr(conf, key) < 1:
             raise TsdistillError(f"{key}={getattr(conf, key)} should be 1 or more")
