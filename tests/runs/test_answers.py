@@ -35,9 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(questions / "answers.npz", id=ids, classes=np.array(["1", "2"]), probabilities=p)
         teacher = ("teacher=answers", f"teacher.path={questions / 'answers.npz'}")
         short = ("training.epochs=2", "saliency.perturbations=4")
-        assert (
-            run("distill", ["-m", *DATA, CPU, *teacher, *short, "method=none,tsd_kd", f"out={out}"]) == 0
-        )
+        assert run("distill", ["-m", *DATA, CPU, *teacher, *short, "method=none,tsd_kd", f"out={out}"]) == 0
     finally:
         sys.argv = argv
     return folder

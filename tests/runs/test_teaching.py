@@ -95,7 +95,7 @@ ANSWERS = ("teacher=answers", "teacher.path=q/answers.csv")
 MALFORMED = {
     "labels": (
         (ESTIMATOR[0], "teacher.kind.estimator._target_=faulty_of_mine.Labels"),
-        "Labels has neither predict_proba nor decision_function; a teacher must answer with more than a label",
+        "Labels has neither predict_proba nor decision_function; a teacher must answer with more than",
     ),
     "classes": (
         (*ESTIMATOR, "+teacher.kind.estimator.fault=classes"),

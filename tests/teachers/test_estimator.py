@@ -146,9 +146,9 @@ WRONG = {
     "columns": "Nearest.predict_proba gave shape (12, 2) for 12 series and 3 classes",
     "one column": "Nearest.predict_proba gave shape (12,) for 12 series and 3 classes",
     "nan": "Nearest.predict_proba gave 1 of 12 answers that are not finite; the first is row 2: [",
-    "percent": "Nearest.predict_proba gave 12 of 12 answers that are no probabilities (0 or more, summing to 1); ",
+    "percent": "Nearest.predict_proba gave 12 of 12 answers that are no probabilities (0 or more, ",
     "negative": "Nearest.predict_proba gave 12 of 12 answers that are no probabilities (0 or more, ",
-    "turned": "the teacher is right about 0% of the training series, and about 100% if its columns are those ",
+    "turned": "the teacher is right about 0% of the training series, and about 100% if its columns",
     "labels": "Nearest.classes_ is [1, 2, 3]; it was fitted to the classes 0 to 2",
 }
 

@@ -211,7 +211,7 @@ class _Stage:
 
     @cached_property
     def teacher_answers(self) -> Predict | None:
-        """The teacher's logits; those on the same series are computed once. None if it has stored ones alone."""
+        """The teacher's logits, computed once for the same series; None if it answers no new ones."""
         if not self.scene.answers_new_series:
             return None
         ask = predictor(self.scene.model, self.scene.test.lengths)

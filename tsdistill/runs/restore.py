@@ -56,7 +56,7 @@ class Scene:
 
     @property
     def answers_new_series(self) -> bool:
-        """Whether the teacher answers series that it has not been asked before; a file of answers does not."""
+        """Whether the teacher answers series that it has not been asked yet; a file of answers does not."""
         return "teacher_answers" in self.provides
 
 

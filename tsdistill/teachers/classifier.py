@@ -109,8 +109,8 @@ class Classifier:
             never seen has probability 0, or the lowest score of all.
 
         Raises:
-            TsdistillError: it raises, or gives another shape, values that are not finite, or probabilities that
-                are none.
+            TsdistillError: it raises, or gives another shape, values that are not finite, or what should be
+                probabilities and is not.
         """
         method = self.manner.method
         found = _asked(self.model, method, series(x, lengths, self.manner.flat))

@@ -1,4 +1,4 @@
-"""A teacher that is no network trained here, held against the labels: a wrong order of classes shows at once."""
+"""A teacher's answers held against the labels: a wrong order of classes shows at once."""
 
 from typing import Any
 
