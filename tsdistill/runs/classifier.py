@@ -75,7 +75,7 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
     def _fit(self, X: Sequence[pd.DataFrame], y: NDArray[Any]) -> "DistilledClassifier":
         """Train the teacher and distil the student."""
         index = np.searchsorted(self.classes_, y)
-        series = RawPart.ragged(_arrays(X), index)
+        series = RawPart.ragged(_arrays(X), index.tolist())
         with tempfile.TemporaryDirectory() as name, silenced(), _torch_as_it_was():
             folder = Path(name)
             arrays = {"x": series.values, "lengths": series.lengths, "y": index}

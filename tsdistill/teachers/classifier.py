@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tsdistill.config.targets import check_target
@@ -127,7 +126,7 @@ class Classifier:
         ordered[:, known] = found
         return ordered
 
-    def _check_rows(self, found: Answers, wrong: NDArray[np.bool_], what: str) -> None:
+    def _check_rows(self, found: Answers, wrong: Any, what: str) -> None:
         rows = np.flatnonzero(wrong)
         if len(rows):
             raise TsdistillError(
