@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="the file that everything is written to, by data set")
     given = parser.parse_args()
     runs = load_results(given.out)
-    runs = runs[runs["trial"] == 0]
+    runs = runs[(runs["trial"] == 0) & (runs["status"] == "ok")]
     means, measured = by_dataset(runs), runs[runs["dataset"] == given.cost].groupby("student")["id"].first()
     paid = pd.DataFrame({name: costs(given.out, run) for name, run in measured.items()}, index=COSTS).T
     paid = paid.sort_values("parameters")
