@@ -61,6 +61,11 @@ def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
     scene = restore_scene(
         out, records[0][0], data_root=conf.data_root, hardware=conf.hardware, allow_code=conf.allow_code
     )
+    if not scene.answers_new_series:
+        raise TsdistillError(
+            f"teacher {shown[0]['teacher']} of {scene.job.dataset.name} answers no new series, so it has no "
+            "maps; `tsdistill predict explain=true` gives those of a student"
+        )
     models = {f"teacher {shown[0]['teacher']}": [scene.model]}
     for name, group in zip(names_of(shown), records, strict=True):
         models[name] = [restore_student(scene.job, record) for record in group]
