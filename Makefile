@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all test-faults test-kills test-ray lint types tests test-page benchmark five-sets controls paper paper-as-released modern planted architectures published clean
+.PHONY: help setup demo test test-all test-faults test-kills test-ray test-qemu lint types tests test-page benchmark five-sets controls paper paper-as-released modern planted architectures published clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -47,6 +47,9 @@ types: $(READY)
 
 tests: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-qemu: $(READY)  ## exported headers on an emulated Cortex-M4, if its compiler and QEMU are installed
+	$(BIN)/python -m pytest -rs tests/deploy/test_emulated.py
 
 test-page: $(READY)  ## the report's page in headless Chromium, if there is one
 	$(BIN)/python -m pytest -rs tests/report/test_html.py

@@ -2,6 +2,7 @@
 # Start a Slurm of one node on this machine, to try sweeps on: sh scripts/start_slurm.sh FOLDER
 # Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge. FOLDER keeps its state; `export
 # SLURM_CONF=FOLDER/slurm.conf` makes sbatch and squeue use it. `sh scripts/start_slurm.sh FOLDER stop` ends it.
+# Jobs in the partition `urgent` preempt those in `main`, which is the default.
 set -eu
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 export SLURM_CONF="$folder/slurm.conf"
@@ -38,7 +39,10 @@ SlurmdPidFile=$folder/slurmd.pid
 SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd.log
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$(awk '/MemTotal/ {print int($2 / 1280)}' /proc/meminfo)
-PartitionName=main Nodes=$host Default=YES DefMemPerCPU=1000 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=$host Default=YES DefMemPerCPU=1000 PriorityTier=1 State=UP
+PartitionName=urgent Nodes=$host DefMemPerCPU=1000 PriorityTier=2 State=UP
 CONF
 if ! munge -n </dev/null 2>&1 | unmunge >/dev/null 2>&1; then
     runuser -u munge -- munged

@@ -4,7 +4,8 @@ import copy
 import gc
 import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import torch
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.plugins.config_source import ConfigResult
 
+from tsdistill import cli
 from tsdistill.config.resolve import conf_folder
+from tsdistill.runs import sweep
 
 torch.set_num_threads(1)
 
@@ -40,8 +43,33 @@ def root_logger_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For commands in this process: a folder of their own, no local archive, and the process as it was."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    for name in ("TSDISTILL_DATA", "TSDISTILL_OUT"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HYDRA_FULL_ERROR", sweep.SWEEP_VARIABLE, sweep.JOBS_VARIABLE):
+        monkeypatch.setenv(name, "")
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., None]:
+    """Runs a command of which the results serve a whole module."""
+
+    def run(*words: str) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", sys.argv)
+            assert cli.run(words[0], words[1:]) == 0
+
+    return run
+
+
+@pytest.fixture
 def archive_root() -> Path:
-    """Folder with real UCR/UEA data, or a skip that says how to provide it."""
+    """Folder with real UCR/UEA data, or a skip that says how to provide it; a wrong path is an error."""
     named = os.environ.get("TSDISTILL_DATA")
     if not named:
         pytest.skip(
@@ -49,7 +77,10 @@ def archive_root() -> Path:
         )
     root = Path(named)
     if not (root / "UCRArchive_2018").is_dir():
-        pytest.skip(f"TSDISTILL_DATA={named} holds no UCRArchive_2018/")
+        fault = "holds no UCRArchive_2018/" if root.is_dir() else "is no folder"
+        pytest.fail(
+            f"TSDISTILL_DATA={named} {fault}; correct it, or unset it to skip archive tests", pytrace=False
+        )
     return root
 
 

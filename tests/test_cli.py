@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import torch
 
 from tsdistill import __version__, cli
 from tsdistill.cli import HELP, main, run
-from tsdistill.runs import sweep
 
 TINY = (
     "dataset.name=UnitTest",
@@ -30,18 +28,9 @@ TINY = (
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder of its own, no local archive, and the process as it was afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    for name in ("TSDISTILL_DATA", "TSDISTILL_OUT"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HYDRA_FULL_ERROR", sweep.SWEEP_VARIABLE, sweep.JOBS_VARIABLE):
-        monkeypatch.setenv(name, "")
+def no_devices(surroundings: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def one_class(folder: Path) -> None:
@@ -104,6 +93,11 @@ WRONG = [
         "teacher.training.monitor=acuracy",
         "training.monitor=acuracy is not measured here; did you mean 'accuracy'?",
     ),
+    ("debug=3", "debug=3 should be true or false"),
+    ("-m retrain=true,-1", "retrain=-1 should be true or false"),
+    ("hardware.compile=2", "hardware.compile=2 should be true or false"),
+    ("retry=-1", "retry=-1 should be 0 or more"),
+    ("-m seed=1,2 retry=-1", "retry=-1 should be 0 or more"),
     # what chooses nothing, several things or what is none
     (
         "method={}",
@@ -221,6 +215,16 @@ def test_a_wrong_invocation_is_told_in_one_or_two_lines(
         ("report", ["method=null"], "no run records under tsdistill-out: run `tsdistill distill` first, or "),
         ("explain", ["hardware=3"], "hardware=3: there is no such hardware; --help lists the choices"),
         ("report", ["~only"], "~only: it can't be removed; set another value by only=VALUE"),
+        ("runs", ["verify=3"], "verify=3 should be true or false"),
+        ("datasets", ["debug=3"], "debug=3 should be true or false"),
+        (
+            "evaluate",
+            ["groups=[]"],
+            "groups=[]: name at least one of performance, substitution, reasoning, cost",
+        ),
+        ("evaluate", ["snrs=[]"], "snrs=[]: name at least one ratio, such as snrs=[20,10]"),
+        ("evaluate", ["snrs=[20,-1e9]"], "snrs[1]=-1e+09 should be from -100 to 100 [dB]"),
+        ("explain", ["series=[]"], "series=[]: name at least one series, such as series=1,5"),
         ("merge", ["from=[]"], "from=[]: name the folders to copy from, such as from=A,B out=C"),
         ("report", ["select=tets"], "select=tets: did you mean 'test'?"),
         ("pack", ["from=A"], "from: there is no setting 'from'; choose from: debug, hydra, out, unpack"),
@@ -321,6 +325,27 @@ def test_a_sweep_says_how_far_it_is(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" ")[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]", "4"]
     assert lines[-1] == "4 runs, 0 failed"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["+method.lamda=1"], "method tsd reads no such setting"),
+        (["-m", "seed=0,1", "+method.lamda=1,2"], "method tsd reads no such setting"),
+        (["-m", "method=none,tsd", "+method.lamda=1", "share=1/2"], "no method of this sweep reads it"),
+        (["-m", "method=none,tsd", "++method.lam=1,2", "share=1/4"], ""),
+        (["method.lam=1"], ""),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else "",
+)
+def test_a_setting_that_no_method_reads_is_told_once_and_does_not_end_the_command(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tsdistill.runs.story.distill", lambda conf: None)
+    assert run("distill", [*TINY, "method=tsd", *words]) == 0
+    said = capsys.readouterr().out
+    assert said.count("has no effect") == bool(told)
+    assert f"has no effect: {told}; did you mean 'lam'?\n" in said if told else True
 
 
 @pytest.mark.parametrize(

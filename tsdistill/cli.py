@@ -109,7 +109,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     sweep.name_sweep()
     # Hydra then raises what it would otherwise print with a traceback of its own and exit status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    debug = "debug=true" in overrides
+    debug = any(re.fullmatch("debug=(true|yes|y|on|1)", word, re.IGNORECASE) for word in overrides)
     try:
         words = [*_expand(command, overrides), *_sweep_folder(command, overrides)]
         sys.argv = [f"tsdistill {command}", *_flags_last(words)]
@@ -167,7 +167,8 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
     @wraps(task)  # which another process imports by its name
     def job(conf: Any) -> None:
         try:
-            sweep.refuse_lone_share(conf)
+            if not sweep.in_sweep():
+                sweep.check_lone(conf)
             task(conf)
         except Exception as error:
             if sweep.in_sweep():
@@ -179,15 +180,15 @@ def _kept_from_hydra(task: Callable[[Any], None], failures: list[Exception]) -> 
 
 def _expand(command: str, words: Sequence[str]) -> list[str]:
     """Write out what Hydra has no word for: collections in a sweep, the set to show, the runs to read."""
-    if command == "datasets":
-        return [
-            _as_text(word)
-            if "=" in word or word.startswith("-") or before in VALUED_FLAGS
-            else f"name={word}"
-            for before, word in pairwise(["", *words])
-        ]
     from tsdistill.config.overrides import refuse_misread
 
+    if command == "datasets":
+        named = [
+            word if "=" in word or word.startswith("-") or before in VALUED_FLAGS else f"name={word}"
+            for before, word in pairwise(["", *words])
+        ]
+        refuse_misread(named)
+        return [_as_text(word) for word in named]
     if command == "status" and _asks(words):
         rest = [word for word in words if word not in (*MULTIRUN, *SWEEPING)]
         return [*_expand(_asked_about(words), rest), *ASKING]

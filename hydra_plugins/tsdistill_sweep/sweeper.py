@@ -1,12 +1,16 @@
 """Two sweepers: Hydra's own without its hours of composing before the first job begins, and one that asks."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from tsdistill.config.compose import Composer
 
 
 class _Configured(BasicSweeper):
@@ -39,9 +43,23 @@ class Sweeper(_Configured):
             if override.key_or_group == "share" and override.is_sweep_override():
                 raise TsdistillError(f"{override.input_line}: a command runs one share; start one for each")
         batches = super().split_arguments(overrides, None)
-        jobs = list(share_of([job for batch in batches for job in batch], self.config.get("share")))
+        whole = [job for batch in batches for job in batch]
+        self._asked = [str(override.input_line) for override in overrides], whole
+        jobs = list(share_of(whole, self.config.get("share")))
         size = max_batch_size or max(1, len(jobs))
         return [jobs[at : at + size] for at in range(0, len(jobs), size)]
+
+    def _tell_unread(self, composer: "Composer") -> None:
+        """Say which words no method of the sweep reads, those of other shares included."""
+        from tsdistill.config.unread import sets_method, unread
+        from tsdistill.console import say
+
+        words, jobs = self._asked
+        setting = [word for word in words if sets_method(word)]
+        if setting:
+            methods = {composer.choices(job): job for job in jobs}.values()
+            for line in unread(setting, [composer.compose(job) for job in methods]):
+                say(line)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose one job for each choice of groups, and each override with one of them.
@@ -62,6 +80,8 @@ class Sweeper(_Configured):
             if not parts <= seen:
                 composer.compose(words)
                 seen |= parts
+        if self.batch_index == 1:
+            self._tell_unread(composer)
 
 
 class Status(_Configured):

@@ -108,7 +108,8 @@ def test_one_run_is_shown_whole_and_two_are_compared(out: Path, capsys: pytest.C
         ("id=ab", "id=ab: matches 2 stored runs: ab12 (GunPoint tsd seed 1), ab34"),
         ("id=zz", "id=zz: no stored run has this id; `tsdistill runs` lists them"),
         ("id=ab12,ab34,12", "name one run, or two to compare"),
-        ("sort=accuracy", "no stored run has 'accuracy'"),
+        ("sort=test.acuracy", "sort=test.acuracy: no stored run has it; did you mean 'test.accuracy'?"),
+        ("sort=-nope", "sort=-nope: no stored run has it; choose from: "),
         ("where=sede=1", "did you mean 'seed'?"),
         ("out=", "out is empty; name a folder"),
         ("+wher=x", "wher: there is no such setting; did you mean 'where'?"),
@@ -274,6 +275,7 @@ def test_verify_checks_all_changes_nothing_and_says_what_to_run_again(
         "  it is made again when a run needs it",
         "teachers/GunPoint/t: manifest.json is missing",
         f"  run again: tsdistill train-teacher dataset.name=GunPoint teacher=fcn 'out={out}'",
+        "what these commands don't make whole was made by other code; `tsdistill clean` lists it",
     ]
     assert sorted(str(each) for each in out.rglob("*") if each.name != index.NAME) == before
 
@@ -288,6 +290,12 @@ def test_the_command_for_a_damaged_teacher_makes_no_other_pool_than_the_one_in_u
     assert cli.run("runs", ("out=out", "verify=true")) == 1
     again = "train-teacher dataset.name=GunPoint teacher=fcn saliency.window=7 out=out"
     assert f"  run again: tsdistill {again}\n" in capsys.readouterr().out
+    record = Path("out/runs/GunPoint/b2")  # the only run that tells of the pool
+    (record / "facts.json").write_text('{"pool": "p"}')
+    (record / "weights.safetensors").unlink()
+    Path("out/pools/GunPoint/p").mkdir(parents=True)
+    assert cli.run("runs", ("out=out", "verify=true")) == 1
+    assert capsys.readouterr().out.count(f"  run again: tsdistill {again}\n") == 2
 
 
 def test_the_command_for_a_damaged_ensemble_names_its_members(

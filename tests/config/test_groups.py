@@ -17,11 +17,8 @@ MODELS = sorted(path.stem for path in (conf_folder() / "model").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path, monkeypatch):
-    """A folder of its own, and the package's models alone afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["tsdistill"])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+def package_models(surroundings):
+    """The package's models alone afterwards."""
     yield
     register_models(())
 

@@ -8,6 +8,8 @@ writes the document anew.
 import contextlib
 import io
 import tempfile
+import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +75,17 @@ def _npz(what: str, line: str, **arrays: Any) -> Case:
     content = io.BytesIO()
     np.savez(content, **arrays)
     return Case(what, NPZ, {"train.npz": content.getvalue()}, line)
+
+
+def _twice_x() -> bytes:
+    """An archive with two members x.npy, which NumPy would read as one."""
+    content, array = io.BytesIO(), io.BytesIO()
+    np.save(array, np.zeros((2, 3)))
+    with zipfile.ZipFile(content, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the name that is there already
+        for name in ("x.npy", "y.npy", "x.npy"):
+            archive.writestr(name, array.getvalue())
+    return content.getvalue()
 
 
 def _link_out() -> None:
@@ -209,6 +222,21 @@ CASES = (
         _TS + "1,2,3:4,x,6:a\n3,2,1:6,5,4:b\n",
         "mine/mine_TRAIN.ts, row 9, channel 2: value 2 is 'x', not a finite number",
     ),
+    _ts(
+        ".ts whose series length is a word",
+        _TS_GOOD.replace("@seriesLength 3", "@seriesLength abc"),
+        "mine/mine_TRAIN.ts: @seriesLength abc should be a whole number, 1 or more",
+    ),
+    _ts(
+        ".ts whose series length is negative",
+        _TS_GOOD.replace("@seriesLength 3", "@seriesLength -1"),
+        "mine/mine_TRAIN.ts: @seriesLength -1 should be a whole number, 1 or more",
+    ),
+    _ts(
+        ".ts whose number of channels is a word",
+        _TS_GOOD.replace("@dimensions 2", "@dimensions two"),
+        "mine/mine_TRAIN.ts: @dimensions two should be a whole number, 1 or more",
+    ),
     _ts(".ts without @data", _HEADER, "mine/mine_TRAIN.ts: the header has no @data line"),
     _ts(
         ".ts without labels in the header",
@@ -320,6 +348,12 @@ CASES = (
         "train.npz: y must have shape (3,) as x has series, not (2,)",
         x=np.zeros((3, 4)),
         y=np.zeros(2),
+    ),
+    Case(
+        "archive with two arrays of the same name",
+        NPZ,
+        {"train.npz": _twice_x()},
+        "train.npz: 2 arrays are named 'x'; keep one of them",
     ),
     Case(
         "archive of rubbish",

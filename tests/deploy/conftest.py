@@ -1,18 +1,24 @@
 """Students of random family, size, channels, lengths and preprocessing."""
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tsdistill.data.prepare import Preparation
 from tsdistill.data.preprocess import Preprocessing, preprocess
 from tsdistill.data.raw import RawDataset, RawPart
 from tsdistill.data.unlabelled import Columns
+from tsdistill.deploy.c.header import quantised
 from tsdistill.deploy.student import Student, choose_references
 from tsdistill.models.build import build_model
+from tsdistill.models.convolution import ConvBlock, MaskedBatchNorm1d
+from tsdistill.models.inception import InceptionModule
 
 FAMILIES = ("recurrent.LSTM", "recurrent.GRU", "fcn.FCN", "resnet.ResNet", "inception.Inception")
 
@@ -75,6 +81,46 @@ def first_steps(student: Student, raw: RawPart) -> RawPart:
     """As much of series as the student reads."""
     T = student.preparation.length
     return RawPart(raw.values[:, :, :T], np.minimum(raw.lengths, T), raw.labels)
+
+
+def with_rounded_weights(student: Student) -> Student:
+    """The student whose weights are those that its int8 header holds: what the header should answer as."""
+    model = copy.deepcopy(student.model)
+    for module in model.modules():
+        if isinstance(module, nn.LSTM | nn.GRU):
+            for name, weight in module.named_parameters():
+                if name.startswith("weight"):
+                    _round(weight)
+        elif isinstance(module, ConvBlock):
+            _round(module.conv.weight, _scale(module.norm))
+        elif isinstance(module, InceptionModule):
+            convs = [*module.convs, module.pooled]
+            scales = _scale(module.norm).chunk(len(convs))
+            for conv, scale in zip(convs, scales, strict=True):
+                _round(conv.weight, scale)
+            if isinstance(module.bottleneck, nn.Conv1d):
+                _round(module.bottleneck.weight)
+    _round(model.head.weight)
+    return replace(student, model=model)
+
+
+def _round(weight: Tensor, scale: Tensor | None = None) -> None:
+    """Round rows to 8 bits in place, times the scale of the normalisation that is folded into them."""
+    rows = weight.detach().double().flatten(1)
+    factor = torch.ones(len(rows), 1) if scale is None else scale[:, None]
+    whole, step = quantised((rows * factor).numpy())
+    weight.data.copy_(torch.from_numpy(whole * step[:, None]).div(factor).reshape(weight.shape))
+
+
+def _scale(norm: MaskedBatchNorm1d) -> Tensor:
+    layer = norm.norm
+    return layer.weight.detach().double() / (layer.running_var.double() + layer.eps).sqrt()
+
+
+@pytest.fixture
+def rounded() -> Callable[[Student], Student]:
+    """A student as its int8 header holds it."""
+    return with_rounded_weights
 
 
 @pytest.fixture

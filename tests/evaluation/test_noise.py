@@ -75,3 +75,13 @@ def test_a_student_that_answers_otherwise():
         lambda s: np.full((len(s), 2), np.nan), lambda s: np.zeros((len(s), 2)), x, y, snrs=(3,)
     )
     assert all(math.isnan(value) for value in broken.values())
+
+
+def test_without_a_teacher_the_student_s_accuracy_alone_is_measured():
+    x, y = wave(t=40), np.array([0, 1, 1, 0])
+
+    def student(noisy):
+        return np.stack([np.ones(len(noisy)), np.arange(len(noisy))], axis=1).astype(np.float32)
+
+    found = substitution_under_noise(student, None, x, y, snrs=(10.0,))
+    assert found == {"accuracy_snr10": 0.5}

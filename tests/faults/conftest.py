@@ -1,5 +1,6 @@
 """Commands in forked processes: their settings are composed once, and each call is a fork of that process."""
 
+import gc
 import io
 import json
 import logging
@@ -65,8 +66,21 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert cli.run(words[0], (*words[1:], "out=out")) == (name == "fails")
         shutil.rmtree(out / "sweeps", ignore_errors=True)
         assert cli.run("runs", ("out=out",)) == 0
+        _warm_up(out)
         yield out
     torch.use_deterministic_algorithms(False)
+
+
+def _warm_up(out: Path) -> None:
+    """Run every command once on a copy: each fork then finds libraries and compiled kernels in its memory.
+
+    To load them anew took most of a cell's time.
+    """
+    copy = shutil.copytree(out, out.with_name("warm"))
+    for words in COMMANDS.values():
+        assert cli.run(words[0], (*words[1:], f"out={copy}")) == 0
+    gc.collect()
+    gc.freeze()
 
 
 def without_pictures(patch: pytest.MonkeyPatch) -> None:
@@ -93,9 +107,15 @@ class Server:
         os.close(asked)
         os.close(answered)
 
-    def __call__(self, folder: Path, as_nobody: bool = False) -> tuple[int, str]:
-        """Run the command on ``folder/out``; its status, and all that it said."""
-        os.write(self._ask, json.dumps([str(folder), as_nobody]).encode() + b"\n")
+    def __call__(self, folder: Path, as_nobody: bool = False, anew: bool = False) -> tuple[int, str]:
+        """Run the command on ``folder/out``; its status, and all that it said.
+
+        Args:
+            folder: where it runs.
+            as_nobody: whether as the user nobody.
+            anew: whether sources that this process knows already are looked up in ``out/code`` all the same.
+        """
+        os.write(self._ask, json.dumps([str(folder), as_nobody, anew]).encode() + b"\n")
         status = int(os.read(self._answer, 16))
         return status, (folder / "said.txt").read_text(errors="replace")
 
@@ -116,10 +136,10 @@ def _serve(words: Words, asked: int, answered: int) -> int:
 
         def job(conf: Any) -> None:
             for line in iter(os.fdopen(asked).readline, "\n"):
-                folder, as_nobody = json.loads(line)
+                folder, as_nobody, anew = json.loads(line)
                 child = os.fork()
                 if child == 0:
-                    enter(Path(folder), as_nobody)
+                    enter(Path(folder), as_nobody, anew)
                     return work(conf)
                 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
                 os.write(answered, str(status).encode())
@@ -137,7 +157,7 @@ def in_fork(words: Words, folder: Path) -> tuple[int, str]:
     """Run a whole command in a fork; its status, and all that it said."""
     child = os.fork()
     if child == 0:
-        enter(folder, as_nobody=False)
+        enter(folder)
         _guarded(lambda: cli.run(words[0], words[1:]))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return status, (folder / "said.txt").read_text(errors="replace")
@@ -155,7 +175,7 @@ def _guarded(work: Callable[[], int]) -> None:
         os._exit(status)
 
 
-def enter(folder: Path, as_nobody: bool) -> None:
+def enter(folder: Path, as_nobody: bool = False, anew: bool = False) -> None:
     """Make this process one of a user's who works in a folder and whose output goes to ``said.txt``."""
     said = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 1)
@@ -166,7 +186,8 @@ def enter(folder: Path, as_nobody: bool) -> None:
     console.file = sys.stdout
     logging.getLogger().handlers = [logging.StreamHandler(sys.stderr)]
     _load.cache_clear()
-    code._memory = code._Memory()
+    if anew:
+        code._memory = code._Memory()
     if as_nobody:
         os.setgroups([])
         os.setgid(NOBODY)

@@ -212,7 +212,7 @@ class Bench:
 
     def _run(self, cell: Cell, folder: Path, as_nobody: bool) -> tuple[int, str]:
         """Run the cell's command; nothing that it leaves or says may be wrong."""
-        status, said = self.servers[cell.command](folder, as_nobody)
+        status, said = self.servers[cell.command](folder, as_nobody, anew=cell.kind == "code")
         if "Traceback" in said or "internal error" in said or status not in (0, 1, 2):
             raise WrongError(f"status {status}: {said[-600:]}")
         found = numbers(folder / "out")

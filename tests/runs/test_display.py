@@ -101,6 +101,32 @@ def test_only_what_was_trained_teaches_how_long_runs_take(log: io.StringIO, cloc
     assert display.left() is None and display.summary() == "2 of 4 runs done, 1 failed"
 
 
+def test_the_rest_takes_no_less_than_a_line_under_way_shows(log: io.StringIO, clock: list[float]) -> None:
+    kind = Kind("A", "tsd", "s")
+    display = Display({0: kind}, 2, Durations())
+    display.durations.add(kind, 10.0)
+    display.begin(0, "seed=0")
+    display.hear(0, Shown("A tsd", 1, 301, "epoch"))
+    clock[0] += 20
+    display.hear(0, Shown("A tsd", 101, 301, "epoch"))
+    assert display.left() == 40
+
+
+def test_a_terminal_s_lines_break_between_words_and_a_file_s_do_not(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "[1/4] UnitTest teacher fcn_8 seed 0: trained 20 epochs in 42.3 s, 1,202 parameters, test AP 0.826"
+    sweep().hear(0, Said(text))
+    assert log.getvalue() == f"{text}\n"
+    terminal = Console(file=io.StringIO(), force_terminal=True, soft_wrap=True, highlight=False, width=72)
+    for place in (module, shown_module):
+        monkeypatch.setattr(place, "console", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    sweep().hear(0, Said(text))
+    assert isinstance(terminal.file, io.StringIO)
+    assert terminal.file.getvalue().splitlines()[0].rstrip().endswith("42.3 s, 1,202")
+
+
 def test_a_job_that_is_put_off_waits_again(log: io.StringIO, clock: list[float]) -> None:
     display = sweep()
     display.begin(0, "seed=0")

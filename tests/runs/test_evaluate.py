@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,25 +56,18 @@ QUICK = ("data_root=null", "hardware=cpu", "series=6", "snrs=[10,0]")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(make: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two students of one teacher, not evaluated; tests work on copies."""
-    out, argv = tmp_path_factory.mktemp("trained"), sys.argv
-    try:
-        assert run("distill", ["-m", *PLANTED, "method=none,tsd", f"out={out}"]) == 0
-    finally:
-        sys.argv = argv
+    out = tmp_path_factory.mktemp("trained")
+    make("distill", "-m", *PLANTED, "method=none,tsd", f"out={out}")
     return out
 
 
 @pytest.fixture
-def out(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def out(trained: Path, tmp_path: Path, surroundings: None) -> Path:
     """A copy of the stored runs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
     shutil.copytree(trained, tmp_path / "out")
-    yield tmp_path / "out"
-    torch.use_deterministic_algorithms(False)
+    return tmp_path / "out"
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 import errno
 import os
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,14 +54,11 @@ QUICK = ("data_root=null", "hardware=cpu", "averaged=8")
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(make: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stored runs: a univariate set with four students, a multivariate one with one."""
-    out, argv = tmp_path_factory.mktemp("stored"), sys.argv
-    try:
-        assert run("distill", ["-m", *COMMON, *PLANTED, "method=none,tsd", "seed=5,6", f"out={out}"]) == 0
-        assert run("distill", [*COMMON, *MANY, f"out={out}"]) == 0
-    finally:
-        sys.argv = argv
+    out = tmp_path_factory.mktemp("stored")
+    make("distill", "-m", *COMMON, *PLANTED, "method=none,tsd", "seed=5,6", f"out={out}")
+    make("distill", *COMMON, *MANY, f"out={out}")
     return out
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +27,10 @@ needs_compiler = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(make: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recurrent and a convolutional student."""
-    out, argv = tmp_path_factory.mktemp("stored"), sys.argv
-    try:
-        assert run("distill", ["-m", *COMMON, "student=gru_8,fcn_8", f"out={out}"]) == 0
-    finally:
-        sys.argv = argv
+    out = tmp_path_factory.mktemp("stored")
+    make("distill", "-m", *COMMON, "student=gru_8,fcn_8", f"out={out}")
     return out
 
 

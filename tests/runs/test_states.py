@@ -1,46 +1,30 @@
 """What has become of the runs of a sweep: the same as what the sweep itself would find, from keys alone."""
 
-import multiprocessing
 import shutil
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from held import held
 
 from tsdistill import cli
 from tsdistill.runs import status
 from tsdistill.runs.states import State
 from tsdistill.store import locks
-from tsdistill.store.locks import locked
 
 TINY = (
-    *(
-        "dataset.name=UnitTest",
-        "dataset.download=false",
-        "data_root=null",
-        "hardware=cpu",
-        "saliency.window=5",
-    ),
-    *(
-        "teacher=fcn_8",
-        "teacher.training.epochs=1",
-        "teacher.seeds=[0,1]",
-        "student=lstm_8",
-        "training.epochs=1",
-    ),
+    *("dataset.name=UnitTest", "dataset.download=false", "data_root=null", "hardware=cpu"),
+    *("teacher=fcn_8", "teacher.training.epochs=1", "teacher.seeds=[0,1]"),
+    *("student=lstm_8", "training.epochs=1", "saliency.window=5"),
 )
 SWEEP = ("-m", *TINY, "method=none,tsd", "seed=1,2")
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(make: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which seed 1 of both methods is done, beside two teachers, the better of which counts."""
     folder = tmp_path_factory.mktemp("states") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder.parent)
-        patch.setattr("sys.argv", [])
-        assert cli.run("distill", ("-m", *TINY, "method=none,tsd", "seed=1", f"out={folder}")) == 0
+    make("distill", "-m", *TINY, "method=none,tsd", "seed=1", f"out={folder}")
     return folder
 
 
@@ -96,12 +80,6 @@ def test_a_set_that_is_named_by_its_file_has_that_name(
     assert [(state.dataset, state.what) for state in found] == [("mine", "missing")] * 2
 
 
-def hold(folder: Path, connection: Connection) -> None:
-    with locked(folder):
-        connection.send(None)
-        connection.recv()
-
-
 class All:
     """Holds any name."""
 
@@ -118,12 +96,7 @@ def test_a_run_whose_lock_is_held_is_running_and_unknown_without_locks(
         patch.setattr("tsdistill.runs.states.holder", lambda folder: looked.append(folder))
         states(*SWEEP, f"out={out}", "method=tsd", "seed=2")
     (folder,) = looked
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=hold, args=(folder, theirs))
-    process.start()
-    try:
-        ours.recv()
+    with held(folder):
         found = states(*SWEEP, f"out={out}")
         assert short(found)[2:] == [("tsd", 1, "done"), ("tsd", 2, "running")]
         assert found[3].holder is not None and found[3].holder.since is not None
@@ -133,9 +106,6 @@ def test_a_run_whose_lock_is_held_is_running_and_unknown_without_locks(
 
         monkeypatch.setattr(locks, "lock_at", lacking)
         assert short(states(*SWEEP, f"out={out}"))[3] == ("tsd", 2, "unknown")
-    finally:
-        ours.send(None)
-        process.join()
 
 
 def test_a_failed_run_says_why(

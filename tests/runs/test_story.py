@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -25,7 +25,7 @@ from tsdistill.console import console
 from tsdistill.report.options import Options
 from tsdistill.report.records import frame_of_runs, read_records
 from tsdistill.report.write import write_report
-from tsdistill.runs import session, story, sweep
+from tsdistill.runs import session, story
 from tsdistill.runs.checkpoints import Checkpoints
 from tsdistill.runs.spec import RunSpec
 from tsdistill.runs.teaching import facts_of
@@ -47,6 +47,7 @@ TINY = (
     "hardware=cpu",
 )
 SMOKE = ("experiment=smoke", "data_root=null", "hardware=cpu")
+pytestmark = pytest.mark.usefixtures("surroundings")
 TEXTS = ("runs.csv", "table.csv", "summary.csv", "report.md", "tables/summary-fcn_8-lstm_8.tex")
 
 
@@ -60,19 +61,6 @@ class Told:
 
 
 Command = Callable[..., Told]
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder of its own, no local archive, and the process as it was afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    for name in ("TSDISTILL_DATA", "TSDISTILL_OUT"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HYDRA_FULL_ERROR", sweep.SWEEP_VARIABLE, sweep.JOBS_VARIABLE):
-        monkeypatch.setenv(name, "")
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture
@@ -759,3 +747,18 @@ def die_in_the_third_training(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(session, "fit", counted)
     patch.setattr(Checkpoints, "offer", dying)
+
+
+def test_asking_why_makes_no_folder_and_trains_no_teacher(tsdistill: Command) -> None:
+    out = Path("tsdistill-out")
+    told = distill(tsdistill, "method=kd", "seed=1", "why=true")
+    assert told.status == 0 and "not stored: there is no run on UnitTest under tsdistill-out" in told.out
+    assert tsdistill("status", "-m", *TINY, "method=kd", "seed=1,2").status == 0
+    assert not out.exists()
+    assert distill(tsdistill, "method=kd", "seed=1").status == 0
+    (weights,) = out.glob("teachers/*/*/weights.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    told = distill(tsdistill, "method=kd", "seed=1", "why=true")
+    assert told.status == 0 and f"teacher fcn_8 ({weights.parent.name}) is not stored" in told.out
+    assert "stored as" in told.out
+    assert not weights.exists()

@@ -1,16 +1,14 @@
 """``tsdistill status train-teacher``: what has become of the teachers of a sweep."""
 
-import multiprocessing
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from held import held
 
 from tsdistill import cli
 from tsdistill.runs import status
 from tsdistill.runs.teacher_states import TeacherState
-from tsdistill.store.locks import locked
 
 TINY = (
     *("dataset.name=UnitTest", "dataset.download=false", "data_root=null", "hardware=cpu"),
@@ -21,13 +19,10 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(make: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which one teacher, of two seeds, is done."""
     folder = tmp_path_factory.mktemp("states") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder.parent)
-        patch.setattr("sys.argv", [])
-        assert cli.run("train-teacher", (*TINY, "teacher=fcn_8", f"out={folder}")) == 0
+    make("train-teacher", *TINY, "teacher=fcn_8", f"out={folder}")
     return folder
 
 
@@ -54,25 +49,6 @@ def stored(out: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files}
 
 
-def hold(folder: Path, connection: Connection) -> None:
-    with locked(folder):
-        connection.send(None)
-        connection.recv()
-
-
-def while_held(folder: Path, ask: Callable[[], list[TeacherState]]) -> list[TeacherState]:
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=hold, args=(folder, theirs))
-    process.start()
-    ours.recv()
-    try:
-        return ask()
-    finally:
-        ours.send(None)
-        process.join()
-
-
 def test_done_missing_and_running_teachers_are_told_apart_and_nothing_is_made(
     states, out, monkeypatch, capsys
 ):
@@ -85,14 +61,16 @@ def test_done_missing_and_running_teachers_are_told_apart_and_nothing_is_made(
         patch.setattr("tsdistill.runs.teacher_states.holder", looked.append)
         states(*words)
     second = looked[1]  # of the seed 1 of the missing one
-    found = while_held(second, lambda: states(*words))
+    with held(second):
+        found = states(*words)
     assert short(found) == [("fcn_8", "done", ""), ("lstm_8", "running", "seed 1")]
     assert "running: UnitTest teacher lstm_8 seed 1 on " in capsys.readouterr().out
     [pool] = (out / "pools" / "UnitTest").iterdir()
     aside = pool.rename(out / "aside")
     try:
         assert short(states(*words))[0] == ("fcn_8", "missing", "")
-        found = while_held(pool, lambda: states(*words))
+        with held(pool):
+            found = states(*words)
         assert short(found)[0] == ("fcn_8", "running", "pool")
     finally:
         aside.rename(pool)
@@ -123,11 +101,6 @@ def test_what_cannot_be_read_is_missing_with_the_reason(states, tmp_path, capsys
 
 
 def test_without_words_teachers_under_way_are_told(out, capsys):
-    folder = out / "teachers" / "UnitTest" / "abc"
-
-    def ask() -> list[TeacherState]:
+    with held(out / "teachers" / "UnitTest" / "abc"):
         assert cli.run("status", [f"out={out}"]) == 0
-        return []
-
-    while_held(folder, ask)
     assert "running: teacher abc on " in capsys.readouterr().out

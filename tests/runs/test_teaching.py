@@ -23,17 +23,25 @@ class Faulty(ClassifierMixin, BaseEstimator):
     def __init__(self, fault="raises"):
         self.fault = fault
     def fit(self, x, y):
-        self.classes_, self.seen_ = np.unique(y), {row.tobytes() for row in x}
+        self.classes_ = np.arange(3) if self.fault == "classes" else np.unique(y)
         self.asked_ = 0
         return self
     def predict_proba(self, x):
         self.asked_ += len(x)
-        found = np.full((len(x), 2), 0.5)
+        found = np.full((len(x), 3 if self.fault == "columns" else 2), 0.5)
+        if self.fault == "nan":
+            found[3, 1] = np.nan
         if self.asked_ > 100:  # beyond the clean series: in the middle of the pool
             if self.fault == "raises":
                 raise RuntimeError("the service is gone")
             found[3, 1] = np.nan
         return found
+
+class Labels(BaseEstimator):
+    def fit(self, x, y):
+        return self
+    def predict(self, x):
+        return np.zeros(len(x))
 """
 TINY = (
     *("dataset.name=UnitTest", "dataset.download=false", "data_root=null", "method=tsd_kd"),
@@ -42,16 +50,11 @@ TINY = (
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def faulty(surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "faulty_of_mine.py").write_text(FAULTY)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.delenv("TSDISTILL_DATA", raising=False)
-    monkeypatch.delenv("TSDISTILL_OUT", raising=False)
     yield
     sys.modules.pop("faulty_of_mine", None)
-    torch.use_deterministic_algorithms(False)
 
 
 def folders(kind: str) -> list[Path]:
@@ -80,6 +83,57 @@ def test_a_classifier_that_fails_in_its_pool_leaves_nothing_half_written(
     assert run("distill", [*TINY, *words]) == 2
     assert capsys.readouterr().err == f"tsdistill: {told}\n"
     assert folders("pools") == folders("runs") == [] and len(folders("teachers")) == 1
+
+
+ESTIMATOR = ("teacher=estimator", "teacher.kind.estimator._target_=faulty_of_mine.Faulty")
+ANSWERS = ("teacher=answers", "teacher.path=q/answers.csv")
+MALFORMED = {
+    "labels": (
+        (ESTIMATOR[0], "teacher.kind.estimator._target_=faulty_of_mine.Labels"),
+        "Labels has neither predict_proba nor decision_function; a teacher must answer with more than",
+    ),
+    "classes": (
+        (*ESTIMATOR, "+teacher.kind.estimator.fault=classes"),
+        "Faulty.classes_ is [0, 1, 2]; it was fitted to the classes 0 to 1",
+    ),
+    "columns": (
+        (*ESTIMATOR, "+teacher.kind.estimator.fault=columns"),
+        "Faulty.predict_proba gave shape (16, 3) for 16 series and 2 classes",
+    ),
+    "not finite": (
+        (*ESTIMATOR, "+teacher.kind.estimator.fault='nan'"),
+        "Faulty.predict_proba gave 1 of 16 answers that are not finite; the first is row 3: [0.5, nan]",
+    ),
+    "an answer missing": (ANSWERS, "q/answers.csv: row 6 answers question 6, and should answer question 5"),
+    "another order": (
+        (ANSWERS[0], "teacher.path=q/turned.csv"),
+        "q/turned.csv: its classes are ['2', '1'], and should be ['1', '2'], in this order",
+    ),
+    "cut short": (
+        ("teacher=checkpoint", "teacher.path=cut.onnx"),
+        "teacher.path=cut.onnx is no whole ONNX model: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", MALFORMED)
+def test_a_malformed_teacher_is_refused_in_a_line_with_nothing_written(
+    fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, told = MALFORMED[fault]
+    if fault == "cut short":
+        pytest.importorskip("onnxruntime")
+        Path("cut.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
+    if "answers" in words[0]:
+        assert run("ask", [*(word for word in TINY if word[:6] not in ("method", "traini")), "to=q"]) == 0
+        rows = [f"{row},0.5,0.5" for row in range(361)]
+        Path("q/answers.csv").write_text("\n".join(["id,1,2", *rows[:5], *rows[6:]]))
+        Path("q/turned.csv").write_text("\n".join(["id,2,1", *rows]))
+        capsys.readouterr()
+    assert run("distill", [*TINY, *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"tsdistill: {told}") and said.count("\n") == 1
+    assert folders("teachers") == folders("pools") == folders("runs") == []
 
 
 def test_the_pool_of_a_cross_fitted_classifier_is_answered_by_its_folds(

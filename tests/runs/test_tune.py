@@ -5,7 +5,7 @@ import re
 import signal
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from tsdistill import cli
+from tsdistill.config.code import code_behind
+from tsdistill.runs import spec
 from tsdistill.runs import tune as tune_module
 from tsdistill.runs.story import Judge
 from tsdistill.runs.study import Study
@@ -23,6 +25,10 @@ pytest.importorskip("optuna")
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 WORDS = ("dataset.name=UnitTest", "data_root=null", "hardware=cpu", "method=tsd", "out=out")
+TINY = (
+    *("teacher=fcn_8", "teacher.training.epochs=1", "saliency.window=0.2", "saliency.perturbations=4"),
+    *("student=lstm_8", "training.epochs=1", "dataset.download=false"),
+)
 BEST = 5.0
 
 
@@ -265,16 +271,28 @@ def test_a_name_is_one_studys(distilled, capsys):
 
 
 def test_a_tuned_run_is_an_ordinary_record_that_names_its_study(capsys):
-    tiny = (
-        *("teacher=fcn_8", "teacher.training.epochs=1", "saliency.window=0.2", "saliency.perturbations=4"),
-        *("student=lstm_8", "training.epochs=1", "dataset.download=false"),
-    )
-    assert cli.run("tune", (*WORDS, *tiny, "trials=2", "study=mine")) == 0
+    assert cli.run("tune", (*WORDS, *TINY, "trials=2", "study=mine")) == 0
     records = list_runs(Path("out")).results
     assert [record["study"] for record in records] == ["mine", "mine"]
     assert all("study" not in record["settings"] and "trials" not in record["settings"] for record in records)
     assert all(not any("ranges" in name for name in record["settings"]) for record in records)
     lam = max(record["settings"]["method.lam"] for record in records)
-    assert cli.run("distill", (*WORDS, *tiny, f"method.lam={lam}")) == 0
+    assert cli.run("distill", (*WORDS, *TINY, f"method.lam={lam}")) == 0
     assert "already there" in capsys.readouterr().out
     assert list_runs(Path("out")).results[0]["study"] == "mine"
+
+
+def test_clean_judges_a_tuned_run_as_any_other(capsys, monkeypatch):
+    assert cli.run("tune", (*WORDS, *TINY, "trials=2", "study=mine", "pruner=median")) == 0
+    capsys.readouterr()
+    assert cli.run("clean", ("out=out",)) == 0
+    assert capsys.readouterr().out == "0 unreachable, 0 bytes; 4 kept under out\n"
+
+    def behind(targets: Sequence[str]) -> dict[str, str]:
+        found = code_behind(targets)
+        return {name: "edited" if name == "tsdistill.methods.tsd" else found[name] for name in found}
+
+    monkeypatch.setattr(spec, "code_behind", behind)
+    assert cli.run("clean", ("out=out",)) == 0
+    said = capsys.readouterr().out
+    assert said.count(": the code of tsdistill.methods.tsd was edited, ") == 2 and "2 unreachable" in said

@@ -127,6 +127,14 @@ def test_arrays_that_are_wrong_are_refused(folder):
             fitted(folder / f"{name}.npz")
 
 
+@pytest.mark.parametrize("content", [b"\x00\x01\xfe" * 9, "id,walk,2,é".encode("latin-1"), b"9" * 200_000])
+def test_what_is_no_table_of_text_is_refused_in_a_line(folder, content):
+    (folder / "a.csv").write_bytes(content)
+    with pytest.raises(TsdistillError, match=r"a.csv should be a table of UTF-8 text: ") as caught:
+        fitted(folder / "a.csv")
+    assert "\n" not in str(caught.value)
+
+
 def test_answers_without_questions_or_of_another_kind_are_refused(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.csv"
     elsewhere.write_text(table(P))

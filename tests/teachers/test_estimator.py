@@ -46,7 +46,13 @@ class Nearest(ClassifierMixin, BaseEstimator):
         found = weight / weight.sum(axis=1, keepdims=True)
         if self.fault == "nan":
             found[2, 1] = np.nan
-        return found[:, :-1] if self.fault == "columns" else found
+        return {
+            "columns": found[:, :-1],
+            "one column": found[:, 0],
+            "percent": 100 * found,
+            "negative": 2 * found - 1 / 3,
+            "turned": found[:, [1, 2, 0]],
+        }.get(self.fault, found)
 
 
 class Labels(BaseEstimator):
@@ -163,10 +169,13 @@ WRONG = {
     "fit": "Nearest cannot be fitted to series; (N, C, T): ValueError: no fitting today; flat: ValueError",
     "answer": "Nearest.predict_proba failed on 12 series: RuntimeError: out of order",
     "columns": "Nearest.predict_proba gave shape (12, 2) for 12 series and 3 classes",
-    "nan": "Nearest.predict_proba gave 12 of 12 answers that are not finite; the first is row 0",
+    "one column": "Nearest.predict_proba gave shape (12,) for 12 series and 3 classes",
+    "nan": "Nearest.predict_proba gave 1 of 12 answers that are not finite; the first is row 2: [",
+    "percent": "Nearest.predict_proba gave 12 of 12 answers that are no probabilities (0 or more, ",
+    "negative": "Nearest.predict_proba gave 12 of 12 answers that are no probabilities (0 or more, ",
+    "turned": "the teacher is right about 0% of the training series, and about 100% if its columns",
     "labels": "Nearest.classes_ is [1, 2, 3]; it was fitted to the classes 0 to 2",
 }
-WRONG["nan"] = "Nearest.predict_proba gave 1 of 12 answers that are not finite; the first is row 2: ["
 
 
 @pytest.mark.parametrize("fault", WRONG)

@@ -13,13 +13,13 @@ from rich.table import Table
 
 from tsdistill.config.schema import RunsConf
 from tsdistill.console import fold, print_table, say, shares, shorten, table_width
-from tsdistill.errors import TsdistillError, visible, visible_json
+from tsdistill.errors import TsdistillError, nearest, visible, visible_json
 from tsdistill.store.formats import to_json
 from tsdistill.store.listing import list_runs
 from tsdistill.store.lookup import contents_of
 from tsdistill.store.records import RunRecord, read_run, run_folder
 from tsdistill.store.selection import is_selected, select_runs
-from tsdistill.store.where import Where, value_of
+from tsdistill.store.where import Where, names_of, value_of
 
 SHORT = 8
 """Fewest digits of an id that are shown."""
@@ -90,8 +90,9 @@ def _selected(conf: RunsConf, out: Path) -> tuple[list[dict[str, Any]], int]:
 def _sorted(results: Sequence[dict[str, Any]], by: str | None) -> list[dict[str, Any]]:
     if by is None:
         return sorted(results, key=lambda result: [result[name] for name in DEFAULT_SORT])
-    name = by.removeprefix("-")
-    Where(f"{name}=x or {name}!=x").kept(results)  # refuses a name that no run has
+    name, known = by.removeprefix("-"), names_of(results)
+    if name not in known:
+        raise TsdistillError(f"sort={by}: no stored run has it; {nearest(name, known)}")
     present = [result for result in results if isinstance(value_of(result, name), str | int | float)]
     rest = [result for result in results if not isinstance(value_of(result, name), str | int | float)]
     texts = any(isinstance(value_of(result, name), str) for result in present)

@@ -1,8 +1,10 @@
 """Overrides that Hydra misreads, accepts without an effect, or refuses in words that are not the user's."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import get_args, get_type_hints
 
 from tsdistill.config.groups import ROLES
 from tsdistill.config.resolve import NODES, conf_folder
@@ -21,11 +23,11 @@ def refuse_misread(words: Iterable[str]) -> None:
     """Refuse what can be told to be wrong without composing a config.
 
     Args:
-        words: overrides and flags of a command that composes an experiment.
+        words: overrides and flags of a command.
 
     Raises:
-        TsdistillError: a word has no name, chooses nothing, several things or a number, or removes what every
-            run has.
+        TsdistillError: a word has no name, chooses nothing, several things or a number, removes what every
+            run has, or sets a number where true or false belongs.
     """
     for word in words:
         name, equals, value = word.partition("=")
@@ -54,6 +56,8 @@ def _refuse_removal(word: str, name: str) -> None:
 
 
 def _refuse_value(word: str, name: str, value: str) -> None:
+    if name in _truths():
+        _refuse_number(name, value)
     group = name.partition("@")[0]
     is_group = group in groups() or group.startswith("hydra/")
     if re.fullmatch(r"\{\s*\}", value) and (is_group or name in (*NODES, "method.ranges")):
@@ -65,6 +69,28 @@ def _refuse_value(word: str, name: str, value: str) -> None:
         _refuse_list(word, group, name, value)
     if any(_is_scalar(each) for each in value.split(",")):
         raise TsdistillError(f"{word}: there is no such {group}; --help lists the choices")
+
+
+def _refuse_number(name: str, value: str) -> None:
+    """OmegaConf takes any number but 0 for true."""
+    for each in value.split(","):
+        if re.fullmatch(r"[+-]?\d+", each.strip()) and each.strip() not in ("0", "1"):
+            raise TsdistillError(f"{name}={each.strip()} should be true or false")
+
+
+@cache
+def _truths() -> frozenset[str]:
+    """Places of all settings that are true or false."""
+    return frozenset(name for schema in COMMANDS.values() for name in _truths_in(schema))
+
+
+def _truths_in(schema: type) -> Iterator[str]:
+    hints = get_type_hints(schema)
+    for name, hint in hints.items():
+        if is_dataclass(hint):
+            yield from (f"{name}.{inner}" for inner in _truths_in(hint))  # type: ignore[arg-type]
+        elif bool in (hint, *get_args(hint)):
+            yield name
 
 
 def _is_scalar(choice: str) -> bool:

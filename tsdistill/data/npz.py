@@ -1,6 +1,7 @@
 """A NumPy archive with the series in ``x`` and the labels in ``y``."""
 
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,9 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise TsdistillError(f"{path}: not an .npz archive; save x and y together by numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as stored:
+            for key, count in Counter(stored.files).items():
+                if count > 1:
+                    raise TsdistillError(f"{path}: {count} arrays are named {key!r}; keep one of them")
             return {key: np.asarray(stored[key]) for key in stored}
     except MemoryError:
         raise TsdistillError(f"{path}: an array does not fit into memory") from None

@@ -33,7 +33,8 @@ def read_cached(
         reader: the reader.
         settings: its ``_target_`` and settings, as plain values.
         data_root: root of the user's local data, or None.
-        cache: folder for downloads and parsed sets.
+        cache: folder for downloads and parsed sets; where the folder above it isn't there, no parsed set is
+            kept.
 
     Returns:
         Both parts as read.
@@ -49,7 +50,8 @@ def read_cached(
             parts = reader.parse(sources)
         except MemoryError:
             raise TsdistillError(f"{sources.files[0]}: its series do not fit into memory") from None
-        _save(path, parts)
+        if cache.parent.is_dir():  # what only asks makes no output folder
+            _save(path, parts)
     return RawDataset(sources.name, *parts, sources.source, sources.notes)
 
 

@@ -88,8 +88,10 @@ def _check_header(path: Path, tags: dict[str, list[str]], labelled: bool) -> _He
         return (tags.get(tag) or [""])[0].lower()
 
     def count(tag: str) -> int | None:
-        word = (tags.get(tag) or [""])[0]
-        return int(word) if re.fullmatch("0*[1-9][0-9]{0,17}", word) else None
+        word = (tags.get(tag.lower()) or [""])[0]
+        if word and not re.fullmatch("0*[1-9][0-9]{0,17}", word):
+            raise TsdistillError(f"{path}: {tag} {word[:20]} should be a whole number, 1 or more")
+        return int(word) if word else None
 
     if flag("@timestamps") == "true":
         raise TsdistillError(
@@ -99,8 +101,9 @@ def _check_header(path: Path, tags: dict[str, list[str]], labelled: bool) -> _He
     if labelled and len(words) < 2:
         raise TsdistillError(f"{path}: the header has no '@classLabel true' with the labels after it")
     dimensions = 1 if flag("@univariate") == "true" else count("@dimensions") or count("@dimension")
-    length = count("@serieslength") if flag("@equallength") == "true" else None
-    return _Header(frozenset(word.casefold() for word in words[1:]), dimensions, length)
+    length = None if flag("@equallength") == "false" else count("@seriesLength")  # some write 0 or -1 there
+    holds = flag("@equallength") == "true"
+    return _Header(frozenset(word.casefold() for word in words[1:]), dimensions, length if holds else None)
 
 
 def _read_row(line: str, header: _Header, where: str) -> tuple[Channels, str]:

@@ -35,7 +35,7 @@ def add_noise(x: FloatArray, snr: float, *, lengths: IntArray | None = None, see
 
 def substitution_under_noise(
     student: Predict,
-    teacher: Predict,
+    teacher: Predict | None,
     x: FloatArray,
     y: IntArray,
     lengths: IntArray | None = None,
@@ -47,7 +47,7 @@ def substitution_under_noise(
 
     Args:
         student: series (N, C, T) to logits (N, K).
-        teacher: the same for the teacher.
+        teacher: the same for the teacher; None if it has no answers to noisy series.
         x: clean series, (N, C, T) float32.
         y: class indices, (N,) int64.
         lengths: true lengths, (N,) int64, or None.
@@ -56,20 +56,21 @@ def substitution_under_noise(
 
     Returns:
         For each ratio, such as 20: ``agreement_snr20``, ``kl_snr20`` (teacher || student, nats, temperature
-        1), ``accuracy_snr20`` and ``teacher_accuracy_snr20``; NaN where a model has no finite answer.
+        1), ``accuracy_snr20`` and ``teacher_accuracy_snr20``; NaN where a model has no finite answer. Without
+        a teacher the student's accuracy alone.
     """
     values: dict[str, float] = {}
     for snr in snrs:
         noisy = add_noise(x, snr, lengths=lengths, seed=seed)
-        logits, reference = student(noisy), teacher(noisy)
-        finite = len(x) > 0 and np.isfinite(logits).all() and np.isfinite(reference).all()
-        one, other = logits.argmax(axis=1), reference.argmax(axis=1)
-        found = {
-            "agreement": one == other,
-            "kl": divergence(reference, logits),
-            "accuracy": one == y,
-            "teacher_accuracy": other == y,
-        }
+        logits = student(noisy)
+        finite, one = len(x) > 0 and np.isfinite(logits).all(), logits.argmax(axis=1)
+        found = {"accuracy": one == y}
+        if teacher is not None:
+            reference = teacher(noisy)
+            finite, other = finite and np.isfinite(reference).all(), reference.argmax(axis=1)
+            found["agreement"] = one == other
+            found["kl"] = divergence(reference, logits)
+            found["teacher_accuracy"] = other == y
         for name, each in found.items():
             values[f"{name}_snr{snr:g}"] = float(each.mean()) if finite else float("nan")
     return values

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sktime.classification.base import BaseClassifier
 
 from tsdistill.console import silenced
+from tsdistill.data.raw import RawPart
 from tsdistill.deploy.student import Student
 from tsdistill.runs.load import load
 from tsdistill.teachers.described import described
@@ -20,8 +22,10 @@ from tsdistill.teachers.described import described
 class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
     """A small network that a large classifier has taught.
 
-    ``fit`` trains the teacher on the series, distils the student and keeps the student alone, which then
-    takes series of the length that it was fitted on; those of another length are resampled.
+    ``fit`` trains the teacher on the series, distils the student and keeps the student alone. Series may
+    differ in length, in ``fit`` and after it: they are resampled to the longest that was fitted, unless
+    ``overrides`` has ``dataset.lengths=pad``, which pads shorter ones and refuses longer ones, or
+    ``truncate``, which cuts all to the shortest and refuses shorter ones.
 
     Args:
         teacher: a choice of ``teacher=``, such as ``fcn``; or a classifier object of scikit-learn or sktime,
@@ -45,12 +49,12 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
     """
 
     _tags: Mapping[str, Any] = {
-        "X_inner_mtype": "numpy3D",
+        "X_inner_mtype": "df-list",
         "y_inner_mtype": "numpy1D",
         "capability:multivariate": True,
         "capability:predict_proba": True,
         "capability:missing_values": True,
-        "capability:unequal_length": False,
+        "capability:unequal_length": True,
     }
 
     def __init__(
@@ -68,13 +72,16 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
         self.seed = seed
         super().__init__()
 
-    def _fit(self, X: NDArray[Any], y: NDArray[Any]) -> "DistilledClassifier":
+    def _fit(self, X: Sequence[pd.DataFrame], y: NDArray[Any]) -> "DistilledClassifier":
         """Train the teacher and distil the student."""
         index = np.searchsorted(self.classes_, y)
+        series = RawPart.ragged(_arrays(X), index.tolist())
         with tempfile.TemporaryDirectory() as name, silenced(), _torch_as_it_was():
             folder = Path(name)
+            arrays = {"x": series.values, "lengths": series.lengths, "y": index}
             # The test part is not looked at here; the training series stand in for it.
-            np.savez(folder / "series.npz", x=X, y=index, x_test=X, y_test=index)
+            test = {f"{key}_test": values for key, values in arrays.items()}
+            np.savez(folder / "series.npz", allow_pickle=False, **arrays, **test)
             named = isinstance(self.teacher, str)
             result = _distil(
                 None if named else described(self.teacher),
@@ -90,14 +97,14 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
             self.student_: Student = load(result["id"], out=folder / "out")
         return self
 
-    def _predict(self, X: NDArray[Any]) -> NDArray[Any]:
+    def _predict(self, X: Sequence[pd.DataFrame]) -> NDArray[Any]:
         """Labels, (N,)."""
         labels: NDArray[Any] = self.classes_[self._predict_proba(X).argmax(axis=1)]
         return labels
 
-    def _predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
+    def _predict_proba(self, X: Sequence[pd.DataFrame]) -> NDArray[Any]:
         """Probabilities of ``classes_``, (N, K)."""
-        found = self.student_.predict_proba(X).astype(np.float64)
+        found = self.student_.predict_proba(_arrays(X)).astype(np.float64)
         shares: NDArray[Any] = found / found.sum(axis=1, keepdims=True)
         return shares
 
@@ -109,6 +116,11 @@ class DistilledClassifier(BaseClassifier):  # type: ignore[misc]
             {"teacher": "fcn_8", "overrides": (*short, "saliency.perturbations=4")},
             {"teacher": "fcn_8", "student": "gru_8", "method": "kd", "overrides": short[:2]},
         ]
+
+
+def _arrays(tables: Sequence[pd.DataFrame]) -> list[NDArray[Any]]:
+    """Tables of a row for each step as (C, T_n) arrays."""
+    return [table.to_numpy().T for table in tables]
 
 
 def _distil(estimator: Mapping[str, Any] | None, *overrides: str) -> dict[str, Any]:

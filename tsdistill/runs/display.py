@@ -41,6 +41,10 @@ class _Row:
     shown: Shown | None = None
     pace: Pace = field(default_factory=Pace)
 
+    def left(self) -> float | None:
+        """Seconds that the work which is shown takes; None if there is none, or no pace yet."""
+        return None if self.shown is None else self.pace.left(self.shown)
+
 
 @dataclass
 class Display:
@@ -98,7 +102,8 @@ class Display:
     def hear(self, number: int, told: Said | Shown) -> None:
         """A job says something, or how far it is."""
         if isinstance(told, Said):
-            console.print(escape(told.text))
+            # Left to itself a terminal breaks lines within words; in a file they stay whole.
+            console.print(escape(told.text), soft_wrap=not is_live())
             return
         row = self._rows[number]
         if row.shown is None or row.shown.title != told.title:
@@ -125,10 +130,13 @@ class Display:
         return "; ".join([", ".join(parts), *now[:MOST_ROWS]])
 
     def left(self) -> float | None:
-        """Seconds that the rest takes; None if no run has ended yet."""
+        """Seconds that the rest takes, no less than a line under way shows; None if no run has ended yet."""
         now = time.monotonic()
         running = [(row.kind, now - row.began) for row in self._rows.values()]
-        return self.durations.left(self._kinds, running, self.side_by_side)
+        expected = self.durations.left(self._kinds, running, self.side_by_side)
+        if expected is None:
+            return None
+        return max([expected, *(row.left() or 0.0 for row in self._rows.values())])
 
     def renderable(self) -> Group:
         """A line for each job under way, and one for the sweep; as wide as the terminal."""
@@ -145,7 +153,7 @@ class Display:
 
 def _line(row: _Row, width: int) -> Text:
     if row.shown is not None:
-        return progress_line(row.shown, row.pace.left(row.shown), width)
+        return progress_line(row.shown, row.left(), width)
     line = Text(f"{row.title}  begins")
     line.truncate(width, overflow="ellipsis")
     return line

@@ -34,6 +34,14 @@ from tsdistill.store.teachers import read_teacher, reseeded_teachers
 from tsdistill.teachers.base import AnswerModule
 
 LATENCIES = ("latency_ms", "latency_p95_ms", "teacher_latency_ms", "teacher_latency_p95_ms")
+MOST_DECIBELS = 100
+"""Noise at 100 dB is lost in the rounding of float32; at -100 dB nothing is left of the series."""
+NEW_ANSWERS = {
+    MetricGroup.substitution: "agreement and KL under noise",
+    MetricGroup.reasoning: "the teacher's maps and the agreement with them",
+    MetricGroup.cost: "the teacher's latency",
+}
+"""What needs a teacher's answers to new series, by group."""
 _PLANTED = f"{PlantedReader.__module__}.{PlantedReader.__name__}"
 
 
@@ -41,8 +49,10 @@ def evaluate(conf: EvaluateConf) -> None:
     """Add what is missing to every stored run of the given names; what is there stays.
 
     Raises:
-        TsdistillError: nothing is stored, or some runs could not be evaluated (the others were).
+        TsdistillError: a setting that can't be, nothing is stored, or some runs could not be evaluated (the
+            others were).
     """
+    _check(conf)
     results = stored_runs(Path(conf.out), conf.only, conf.where)
     look = cache(partial(reseeded_teachers, Path(conf.out)))
     reseeded = [look(result["dataset"], result["teacher_id"]) for result in results]
@@ -69,6 +79,20 @@ def evaluate(conf: EvaluateConf) -> None:
         raise TsdistillError(
             f"{len(failures)} of {len(wanted)} runs could not be evaluated; the first: {failures[0]}"
         )
+
+
+def _check(conf: EvaluateConf) -> None:
+    """Refuse lists that ask for nothing, which would replace what a run has, and impossible noise."""
+    if not conf.groups:
+        choices = ", ".join(group.value for group in MetricGroup)
+        raise TsdistillError(f"groups=[]: name at least one of {choices}")
+    if not conf.snrs:
+        raise TsdistillError("snrs=[]: name at least one ratio, such as snrs=[20,10]")
+    for at, snr in enumerate(conf.snrs):
+        if abs(snr) > MOST_DECIBELS:
+            raise TsdistillError(
+                f"snrs[{at}]={snr:g} should be from -{MOST_DECIBELS} to {MOST_DECIBELS} [dB]"
+            )
 
 
 def _title(result: Mapping[str, Any]) -> str:
@@ -131,17 +155,20 @@ class _Stage:
 
     @classmethod
     def of(cls, conf: EvaluateConf, record: RunRecord, others: Sequence[str]) -> "_Stage":
-        return cls(
-            conf,
-            restore_scene(
-                Path(conf.out),
-                record,
-                data_root=conf.data_root,
-                hardware=conf.hardware,
-                allow_code=conf.allow_code,
-            ),
-            others,
+        scene = restore_scene(
+            Path(conf.out),
+            record,
+            data_root=conf.data_root,
+            hardware=conf.hardware,
+            allow_code=conf.allow_code,
         )
+        left_out = [what for group, what in NEW_ANSWERS.items() if group in conf.groups]
+        if left_out and not scene.answers_new_series:
+            say(
+                f"{scene.job.dataset.name}: teacher {scene.job.conf.teacher.name} answers no new series, so "
+                f"these are left out: {'; '.join(left_out)}"
+            )
+        return cls(conf, scene, others)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -157,11 +184,16 @@ class _Stage:
 
     @cached_property
     def maps(self) -> Maps:
+        """The teacher's maps; none if it answers no new series."""
+        if not self.scene.answers_new_series:
+            return {}
         return teacher_maps(self.scene, self.sample, self.settings)
 
     @cached_property
     def teacher_reasoning(self) -> dict[str, float]:
         """How faithful the teacher's own maps are: the yardstick of its students'."""
+        if not self.maps:
+            return {}
         found = reasoning_alone(self.scene.model, self.maps, self.sample, self.truth, self.settings.seed)
         return {f"teacher_{name}": value for name, value in found.items() if name != "planted_share"}
 
@@ -191,11 +223,15 @@ class _Stage:
     @cached_property
     def teacher_latency(self) -> dict[str, float]:
         data = self.scene.job.dataset
+        if not self.scene.answers_new_series:
+            return {name: float("nan") for name in LATENCIES if name.startswith("teacher")}
         return {f"teacher_{k}": v for k, v in latency(self.scene.model, data.channels, data.length).items()}
 
     @cached_property
-    def teacher_answers(self) -> Predict:
-        """The teacher's logits; those on the same series are computed once."""
+    def teacher_answers(self) -> Predict | None:
+        """The teacher's logits, computed once for the same series; None if it answers no new ones."""
+        if not self.scene.answers_new_series:
+            return None
         ask = predictor(self.scene.model, self.scene.test.lengths)
 
         def remembered(x: FloatArray) -> FloatArray:
@@ -260,7 +296,7 @@ def _add_reasoning(result: dict[str, Any], stage: _Stage, student: nn.Module) ->
     maps = all_maps(student, sample, settings)
     found: dict[str, float] = {}
     for way, mine in maps.items():
-        if way not in stage.maps:  # a teacher without gradients
+        if way not in stage.maps:  # a teacher without gradients, or with stored answers alone
             continue
         agreed = map_agreement(mine, stage.maps[way], sample.part.lengths, seed=settings.seed)
         found.update({f"{way}_{name}": value for name, value in agreed.items() if name != "pairs"})

@@ -37,8 +37,10 @@ def explain(conf: ExplainConf) -> list[Path]:
         The folders that pictures and arrays went into.
 
     Raises:
-        TsdistillError: nothing is stored of these names, or a run cannot be restored.
+        TsdistillError: no series is asked for, nothing is stored of these names, or a run cannot be restored.
     """
+    if conf.series is not None and not conf.series:
+        raise TsdistillError("series=[]: name at least one series, such as series=1,5")
     for key in ("samples", "averaged"):
         if getattr(conf, key) < 1:
             raise TsdistillError(f"{key}={getattr(conf, key)} should be 1 or more")
@@ -59,6 +61,11 @@ def _explain(conf: ExplainConf, results: Sequence[Mapping[str, Any]]) -> Path:
     scene = restore_scene(
         out, records[0][0], data_root=conf.data_root, hardware=conf.hardware, allow_code=conf.allow_code
     )
+    if not scene.answers_new_series:
+        raise TsdistillError(
+            f"teacher {shown[0]['teacher']} of {scene.job.dataset.name} answers no new series, so it has no "
+            "maps; `tsdistill predict explain=true` gives those of a student"
+        )
     models = {f"teacher {shown[0]['teacher']}": [scene.model]}
     for name, group in zip(names_of(shown), records, strict=True):
         models[name] = [restore_student(scene.job, record) for record in group]

@@ -21,7 +21,7 @@ from tsdistill.runs.display import Display
 from tsdistill.runs.durations import kind_of, stored_durations
 from tsdistill.runs.jobs import side_by_side, variables
 from tsdistill.runs.order import Job, Order
-from tsdistill.runs.sweep import note_of, place_in_sweep
+from tsdistill.runs.sweep import check_retry, note_of, place_in_sweep
 from tsdistill.runs.worker import Done, PutOff, Ready, Runner, Task, Worker
 from tsdistill.store.locks import BusyError, impatient
 
@@ -48,9 +48,10 @@ def launch(
         first: number of the first job.
 
     Raises:
-        TsdistillError: no process could be started.
+        TsdistillError: no process could be started, or a setting of the sweep can't be.
         Exception: with ``debug=true``, whatever a job raises.
     """
+    check_retry(config)
     jobs = [Job(number, tuple(overrides)) for number, overrides in enumerate(words, first)]
     hardware: HardwareConf = OmegaConf.to_object(config.hardware)  # type: ignore[assignment]
     several = min(side_by_side(hardware, debug=config.debug), len(jobs))

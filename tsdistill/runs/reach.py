@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tsdistill.config.code import code_behind
-from tsdistill.config.schema import DistillConf, Donors, SaliencyConf, SplitConf, TeacherConf, TrainingConf
+from tsdistill.config.schema import Donors, SaliencyConf, SplitConf, TeacherConf, TrainingConf, TuneConf
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.spec import RunSpec, pool_facts, teacher_facts
 from tsdistill.runs.why import differences
@@ -95,7 +95,8 @@ def judge_run(result: Mapping[str, Any], config_yaml: str, facts: Mapping[str, A
     """
     teacher = result["teacher_id"]
     try:
-        composed: Any = OmegaConf.merge(OmegaConf.structured(DistillConf), from_yaml(config_yaml))
+        # A tuned run's config holds all of ``tune``'s settings, others only those that ``distill`` has too.
+        composed: Any = OmegaConf.merge(OmegaConf.structured(TuneConf), from_yaml(config_yaml))
         spec = RunSpec.of(composed)
         if spec.taught and teacher not in _teachers(spec, facts["data"]):
             return Verdict(False, f"its teacher {teacher} is not current")

@@ -14,9 +14,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from tsdistill.errors import TsdistillError
 from tsdistill.runs.defaults import default_settings, reader_of, with_members_named
 from tsdistill.store.artefact import safe_name
-from tsdistill.store.formats import parse_json
 from tsdistill.store.keys import key_of
-from tsdistill.store.listing import held_file
 from tsdistill.store.lookup import contents_of
 from tsdistill.store.manifest import BROKEN
 from tsdistill.store.records import run_folder
@@ -28,20 +26,28 @@ _TAUGHT = ("dataset", "split", "teacher", "saliency", "hardware")
 """Groups of settings that `tsdistill train-teacher` has."""
 
 
-def run_again(folder: Path) -> str:
-    """What to do about a damaged run.
-
-    The settings are taken from its ``result.json``, which need not be whole itself.
-    """
+def told_by(folder: Path) -> dict[str, Any] | None:
+    """The result of a damaged run, which need not be whole itself; None if it can't be read."""
     try:
         stored = contents_of(folder)
         if stored is None:
-            return UNKNOWN
+            return None
         result = stored.json("result.json")
         check_result(result)
+    except (*BROKEN, OSError):
+        return None
+    return result
+
+
+def run_again(folder: Path) -> str:
+    """What to do about a damaged run; the settings are those that its result tells."""
+    result = told_by(folder)
+    if result is None:
+        return UNKNOWN
+    try:
         words = [f"{name}={result[name]}" for name in ("method", "teacher", "student", "seed", "trial")]
         words += _changed(result, apart=("method.name", "teacher.name", "student.name", "seed", "trial"))
-    except (*BROKEN, OSError, TsdistillError):
+    except (*BROKEN, TsdistillError):
         return UNKNOWN
     return _command("distill", result, words, folder)
 
@@ -51,13 +57,20 @@ def teacher_again(folder: Path, results: Iterable[Mapping[str, Any]]) -> str:
 
     Args:
         folder: where it lies.
-        results: of the runs that are whole; one that used it tells the settings.
+        results: of runs; the first that used it tells the settings.
     """
+    try:
+        return _teacher_command(folder, results) or ON_DEMAND
+    except (*BROKEN, TsdistillError):  # a damaged run's result may tell anything
+        return ON_DEMAND
+
+
+def _teacher_command(folder: Path, results: Iterable[Mapping[str, Any]]) -> str | None:
     here = (result for result in results if safe_name(result["dataset"]) == folder.parent.name)
     users = sorted(here, key=_has_no_pool)  # `train-teacher` makes a pool as well: one that is used
-    result = next((each for each in users if folder.name in _used(folder, each)), None)
+    result = next((each for each in users if _has_used(folder, each)), None)
     if result is None:
-        return ON_DEMAND
+        return None
     words = _changed(result, apart=("teacher.name",))
     taught = [word for word in words if word.partition(".")[0] in _TAUGHT]
     return _command("train-teacher", result, [f"teacher={result['teacher']}", *taught], folder)
@@ -68,13 +81,20 @@ def _has_no_pool(result: Mapping[str, Any]) -> bool:
     return not any(name.startswith("saliency.") for name in result["settings"])
 
 
+def _has_used(folder: Path, result: Mapping[str, Any]) -> bool:
+    try:
+        return folder.name in _used(folder, result)
+    except (*BROKEN, OSError):  # the run is damaged, too
+        return False
+
+
 def _used(folder: Path, result: Mapping[str, Any]) -> tuple[str, ...]:
     """Keys of what a run used of a folder's kind."""
     kind, teacher = folder.parents[1].name, result["teacher_id"]
     if kind == "teachers":
         return (teacher,)
-    record = run_folder(folder.parents[2], result["dataset"], result["id"])
-    pool = parse_json(held_file(record, "facts.json") or b"{}", "facts.json").get("pool")
+    record = contents_of(run_folder(folder.parents[2], result["dataset"], result["id"]))
+    pool = None if record is None else record.json("facts.json").get("pool")
     if pool is None:
         return ()
     return (pool,) if kind == "pools" else (key_of("map", {"teacher": teacher, "pool": pool}),)

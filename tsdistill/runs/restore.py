@@ -18,6 +18,7 @@ from tsdistill.config.stored import KNOWN
 from tsdistill.data.types import Part
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.predict import predict
+from tsdistill.methods.base import Need
 from tsdistill.runs.session import Job, prepare
 from tsdistill.runs.spec import member_conf
 from tsdistill.runs.teaching import restored_teacher
@@ -39,17 +40,24 @@ class Scene:
         dataset_conf: the config that the dataset was loaded from.
         teacher: the stored teacher.
         model: its network, frozen, in eval mode.
+        provides: what it may be asked for.
     """
 
     job: Job
     dataset_conf: Mapping[str, Any]
     teacher: TeacherArtefact
     model: nn.Module
+    provides: frozenset[Need]
 
     @property
     def test(self) -> Part:
         """The test part."""
         return self.job.dataset.test
+
+    @property
+    def answers_new_series(self) -> bool:
+        """Whether the teacher answers series that it has not been asked yet; a file of answers does not."""
+        return "teacher_answers" in self.provides
 
 
 def restore_scene(
@@ -81,7 +89,8 @@ def restore_scene(
             f"teacher {record.result['teacher_id']} of {name} is no longer stored; distil its students again"
         )
     job = restore_job(out, record, data_root=data_root, hardware=hardware, allow_code=allow_code)
-    return Scene(job, conf["dataset"], teacher, restored_teacher(job, teacher).as_module())
+    answering = restored_teacher(job, teacher)
+    return Scene(job, conf["dataset"], teacher, answering.as_module(), answering.provides)
 
 
 def restore_job(

@@ -163,8 +163,12 @@ def _after_epoch(
         judge(epoch)
 
 
-def prepare(conf: TeacherTaskConf) -> Job:
+def prepare(conf: TeacherTaskConf, asking: bool = False) -> Job:
     """Set the device up, load the dataset and split it.
+
+    Args:
+        conf: the settings.
+        asking: nothing will be made; the output folder stays away if it isn't there.
 
     Raises:
         TsdistillError: an absent device, a folder that can't be made, a missing or broken dataset, a split
@@ -175,11 +179,13 @@ def prepare(conf: TeacherTaskConf) -> Job:
     blocked = next((path for path in (out, *out.parents) if path.is_file()), None)
     if blocked is not None:
         raise TsdistillError(f"out={out}: {blocked} is a file; name a folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    remember_in(out / "code")
+    if not asking:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(out, error) from error
+    if out.is_dir():
+        remember_in(out / "code")
     root = None if conf.data_root is None else Path(conf.data_root)
     check_target({k: v for k, v in conf.dataset.items() if k not in COMMON_KEYS}, "dataset")
     dataset = _load(_Frozen(conf.dataset), root, out / "data")

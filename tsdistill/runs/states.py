@@ -12,7 +12,7 @@ from tsdistill.config.compose import Composer
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.session import Job, prepare
 from tsdistill.runs.spec import Facts, RunSpec, failure_id
-from tsdistill.runs.teaching import facts_of, pool_key, rank
+from tsdistill.runs.teaching import facts_of, pool_key, rank, seeds_of
 from tsdistill.saliency.pools import PoolPlan
 from tsdistill.store.formats import read_json
 from tsdistill.store.keys import key_of
@@ -152,7 +152,7 @@ class States:
             if dataset is not None:
                 conf = replace(conf, dataset={**conf.dataset, "name": dataset})
             try:
-                self._jobs[key] = prepare(conf)
+                self._jobs[key] = prepare(conf, asking=True)
             except (TsdistillError, OSError) as error:
                 self._jobs[key] = TsdistillError(one_line(error))
         found = self._jobs[key]
@@ -256,16 +256,11 @@ def metrics_of(folder: Path) -> Mapping[str, Any]:
     return read_json(folder / "metrics.json")
 
 
-def seeds_of(job: Job) -> Sequence[int]:
-    """The seeds of which a job trains teachers; see ``best_teacher``."""
-    return job.conf.teacher.seeds if job.validated else job.conf.teacher.seeds[:1]
-
-
 def best_stored(job: Job, metrics: Metrics) -> str | None:
     """Key of a job's teacher; None if those of all its seeds are not stored."""
     keys = [key_of("teacher", facts_of(job, seed)) for seed in seeds_of(job)]
     folders = [teacher_folder(job.out, job.dataset.name, key) for key in keys]
-    if not keys or not all((folder / MANIFEST).is_file() for folder in folders):
+    if not all((folder / MANIFEST).is_file() for folder in folders):
         return None
     if len(keys) == 1:
         return keys[0]

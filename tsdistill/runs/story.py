@@ -30,12 +30,14 @@ from tsdistill.runs.metrics import measured_anew, metric_code
 from tsdistill.runs.session import Job, predict, prepare
 from tsdistill.runs.spec import RunSpec, failure_id, identity_of
 from tsdistill.runs.teaching import (
+    best_of,
     best_teacher,
     build_pool,
     facts_of,
     pool_key,
     pool_plan,
     restored_teacher,
+    seeds_of,
     window_source,
 )
 from tsdistill.runs.tracking import Tracking
@@ -55,7 +57,7 @@ from tsdistill.store.records import (
     write_failure,
     write_run,
 )
-from tsdistill.store.teachers import TeacherArtefact, teacher_folder
+from tsdistill.store.teachers import TeacherArtefact, read_teacher, teacher_folder
 from tsdistill.teachers.base import Teacher
 from tsdistill.training.calibration import fit_and_fold
 from tsdistill.training.loop import check_settings
@@ -135,11 +137,12 @@ def distill(
 def _explain(spec: RunSpec) -> dict[str, Any]:
     """Tell whether a run is stored and, if not, what is new about it."""
     job = _prepared(spec)
-    keys = [key_of("teacher", facts_of(job, seed)) for seed in spec.conf.teacher.seeds]
-    missing = [key for key in keys if not teacher_folder(job.out, job.dataset.name, key).is_dir()]
-    if missing:
+    keys = [key_of("teacher", facts_of(job, seed)) for seed in seeds_of(job)]
+    teachers = {key: read_teacher(job.out, job.dataset.name, key) for key in keys}
+    stored = [teacher for teacher in teachers.values() if teacher is not None]
+    if missing := [key for key, teacher in teachers.items() if teacher is None]:
         say(f"{spec.title}: teacher {spec.conf.teacher.name} ({missing[0]}) is not stored")
-    run = _Keyed.of(spec, job, keys[0]) if missing else _Keyed.under(spec, job, best_teacher(job))
+    run = _Keyed.of(spec, job, keys[0]) if missing else _Keyed.under(spec, job, best_of(stored))
     for line in explain_run(job.out, job.dataset.name, run.id, run.facts):
         say(f"{spec.title}: {line}")
     return {}
@@ -236,7 +239,7 @@ def _prepared(spec: RunSpec) -> Job:
     conf = spec.conf
     check_settings(conf.training)
     check_settings(conf.teacher.training, "teacher.training")
-    job = prepare(conf)
+    job = prepare(conf, asking=conf.why)
     if "windows" in spec.needs:  # windows that do not fit
         PoolPlan.of(conf.saliency, job.parts["train"], job.dataset.channels)
     student = job.build(conf.student.model, "student.model")

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from tsdistill.config.schema import Fail
 from tsdistill.config.targets import shown
+from tsdistill.config.unread import unread
 from tsdistill.console import prefixed, say
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.share import share_of
@@ -45,14 +46,29 @@ def in_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
 
 
-def refuse_lone_share(config: DictConfig) -> None:
-    """Refuse a share of what is no sweep.
+def check_lone(config: DictConfig) -> None:
+    """Check what only whoever begins a single run knows, and say which of its words have no effect.
 
     Raises:
-        TsdistillError: this is a single run, and a share was asked for.
+        TsdistillError: a share was asked for, or see ``check_retry``.
     """
-    if config.get("share") is not None and not in_sweep():
+    if config.get("share") is not None:
         raise TsdistillError(f"share={config.share}: a single run has no shares; -m sweeps over several")
+    check_retry(config)
+    if "method" in config:
+        for line in unread(HydraConfig.get().overrides.task, [config]):
+            say(line)
+
+
+def check_retry(config: DictConfig) -> None:
+    """Refuse less than no repeats.
+
+    Raises:
+        TsdistillError: names the setting.
+    """
+    retry = config.get("retry") or 0  # which not every command has
+    if retry < 0:
+        raise TsdistillError(f"retry={retry} should be 0 or more")
 
 
 def name_sweep() -> None:

@@ -15,8 +15,8 @@ from tsdistill.config.resolve import UNRECORDED, check_composed
 from tsdistill.config.schema import TeacherTaskConf
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.session import Job, prepare
-from tsdistill.runs.states import What, best_stored, for_asking, metrics_of, pool_of, seeds_of
-from tsdistill.runs.teaching import facts_of
+from tsdistill.runs.states import What, best_stored, for_asking, metrics_of, pool_of
+from tsdistill.runs.teaching import facts_of, seeds_of
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import Holder, holder
 from tsdistill.store.manifest import MANIFEST
@@ -76,7 +76,7 @@ class TeacherStates:
         composed = for_asking(self._composer.compose(words))
         state = TeacherState(composed.dataset.get("name") or "unnamed", composed.teacher.name, "missing")
         try:
-            job = prepare(_conf_of(composed))
+            job = prepare(_conf_of(composed), asking=True)
             state = replace(state, dataset=job.dataset.name)
             for making, folder in self._made(job):
                 if not (folder / MANIFEST).is_file():
@@ -93,8 +93,9 @@ class TeacherStates:
         missing = {m: folder for m, folder in folders.items() if not (folder / MANIFEST).is_file()}
         yield from sorted(missing.items(), key=lambda item: not _is_held(item[1]))
         teacher = best_stored(job, self._metrics)
-        if teacher is None:
-            raise TsdistillError("teacher.seeds is empty; give at least one seed, such as teacher.seeds=[0]")
+        if teacher is None:  # one was removed meanwhile
+            yield from folders.items()
+            return
         pool = pool_of(job, teacher, self._metrics)
         yield "pool", pool_folder(out, dataset, pool)
         yield "maps", map_folder(out, dataset, key_of("map", {"teacher": teacher, "pool": pool}))

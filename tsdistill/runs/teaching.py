@@ -1,7 +1,7 @@
 """A teacher and what it leaves for its students: its state and logits, and the pool of perturbed logits."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -43,12 +43,23 @@ def best_teacher(job: Job) -> TeacherArtefact:
     Best is the highest macro average precision on the validation part, then the lowest negative
     log-likelihood, then the earlier seed. Without a validation part the first seed is taken.
     """
+    return best_of([_teacher(job, seed) for seed in seeds_of(job)])
+
+
+def seeds_of(job: Job) -> list[int]:
+    """The seeds of which a job trains teachers.
+
+    Raises:
+        TsdistillError: there are none.
+    """
     seeds = job.conf.teacher.seeds
     if not seeds:
         raise TsdistillError("teacher.seeds is empty; give at least one seed, such as teacher.seeds=[0]")
-    if not job.validated:
-        seeds = seeds[:1]
-    teachers = [_teacher(job, seed) for seed in seeds]
+    return seeds if job.validated else seeds[:1]
+
+
+def best_of(teachers: Sequence[TeacherArtefact]) -> TeacherArtefact:
+    """The best of a job's teachers, one or more."""
     if len(teachers) == 1:
         return teachers[0]
     return max(teachers, key=lambda t: rank(t.metrics["validation"]))

@@ -39,8 +39,9 @@ METRIC_BLOCKS = (
     "noise",
     "reseeded",
     "reasoning",
+    "timing",
 )
-"""The parts of a result in which ``null`` stands for an undefined number and is read as ``nan``."""
+"""The parts of a listed result in which ``null`` stands for an undefined number and is read as ``nan``."""
 
 
 class OlderVersionError(ValueError):

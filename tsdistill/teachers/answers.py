@@ -114,8 +114,11 @@ class AnswerFile:
 
 
 def _read_csv(path: Path) -> AnswerFile:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TsdistillError(f"{path} should be a table of UTF-8 text: {error}") from error
     if not rows or rows[0][0] != "id":
         raise TsdistillError(f"{path}: the first line should be the header id,CLASS,CLASS,...")
     header, *rows = rows

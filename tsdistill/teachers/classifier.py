@@ -13,7 +13,7 @@ from torch import Tensor
 from tsdistill.config.targets import check_target
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
-from tsdistill.teachers.reading import Answers, is_one_hot, two_columns
+from tsdistill.teachers.reading import Answers, is_one_hot, sums_to_one, two_columns
 from tsdistill.training.device import same_threads
 
 PLACE = "teacher.kind.estimator"
@@ -111,7 +111,8 @@ class Classifier:
             never seen has probability 0, or the lowest score of all.
 
         Raises:
-            TsdistillError: it raises, or gives another shape, or values that are not finite.
+            TsdistillError: it raises, or gives another shape, values that are not finite, or what should be
+                probabilities and is not.
         """
         method = self.manner.method
         found = _asked(self.model, method, series(x, lengths, self.manner.flat))
@@ -121,15 +122,20 @@ class Classifier:
             raise TsdistillError(
                 f"{self.name}.{method} gave shape {found.shape} for {len(x)} series and {len(known)} classes"
             )
-        unsound = np.flatnonzero(~np.isfinite(found).all(axis=1))
-        if len(unsound):
-            raise TsdistillError(
-                f"{self.name}.{method} gave {len(unsound)} of {len(x)} answers that are not finite; "
-                f"the first is row {unsound[0]}: {found[unsound[0]].tolist()}"
-            )
+        self._check_rows(found, ~np.isfinite(found).all(axis=1), "not finite")
+        if not self.scored:
+            self._check_rows(found, ~sums_to_one(found), "no probabilities (0 or more, summing to 1)")
         ordered = np.full((len(x), self.classes), float(found.min(initial=0.0)) if self.scored else 0.0)
         ordered[:, known] = found
         return ordered
+
+    def _check_rows(self, found: Answers, wrong: Any, what: str) -> None:
+        rows = np.flatnonzero(wrong)
+        if len(rows):
+            raise TsdistillError(
+                f"{self.name}.{self.manner.method} gave {len(rows)} of {len(found)} answers that are {what}; "
+                f"the first is row {rows[0]}: {found[rows[0]].tolist()}"
+            )
 
 
 def check_nodes(node: Any, path: str = PLACE) -> None:
@@ -191,7 +197,7 @@ def series(x: Tensor, lengths: Tensor | None, flat: bool) -> Any:
 
 def told(error: BaseException) -> str:
     """An error of foreign code in one line; a missing package with the command that installs it."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")
     if not isinstance(error, ImportError):
         return text
     missing = next((name for name in EXTRAS if name in str(error)), None)
@@ -215,7 +221,8 @@ def _manner_of(model: Any, flat: bool, part: TensorPart) -> Manner:
 
 def _asked(model: Any, method: str, given: Any) -> Answers:
     try:
-        return two_columns(getattr(model, method)(given))
+        found = np.asarray(getattr(model, method)(given), dtype=np.float64)
+        return two_columns(found) if method == "decision_function" else found
     except Exception as error:  # whatever a classifier may raise
         raise TsdistillError(
             f"{type(model).__name__}.{method} failed on {len(given)} series: {told(error)}"

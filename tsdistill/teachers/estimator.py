@@ -13,6 +13,7 @@ from tsdistill.data.tensors import TensorPart
 from tsdistill.teachers.base import AnswerModule, FitTask, Teacher
 from tsdistill.teachers.classifier import Classifier, check_nodes
 from tsdistill.teachers.folds import DEFAULT_FOLDS, Rows, folds_asked, held_out, is_worth_it
+from tsdistill.teachers.labels import hold_against_labels
 from tsdistill.teachers.reading import (
     FORMS,
     LEAST,
@@ -65,6 +66,7 @@ class EstimatorTeacher(Teacher):
         self._held = held_out(y, folds, task.seeds[0]) if folds else []
         self._fit_folds()
         inside = self._whole.answers(train.x, train.lengths)
+        hold_against_labels(inside, y, task.classes)
         seen = np.concatenate([*self._held, np.empty(0, dtype=np.int64)])
         parts = [train.rows(torch.from_numpy(rows)) for rows in self._held]
         outside = np.concatenate(

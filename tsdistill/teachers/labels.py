@@ -1,4 +1,6 @@
-"""A teacher from elsewhere, held against the labels: a wrong order of classes shows at once."""
+"""A teacher's answers held against the labels: a wrong order of classes shows at once."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +9,13 @@ from scipy.optimize import linear_sum_assignment
 from tsdistill.errors import TsdistillError
 
 
-def hold_against_labels(logits: NDArray[np.float32], y: NDArray[np.int64], classes: int) -> tuple[float, str]:
+def hold_against_labels(
+    logits: NDArray[np.floating[Any]], y: NDArray[np.int64], classes: int
+) -> tuple[float, str]:
     """Accuracy of a teacher's answers on the training part, in a number and in words.
 
     Args:
-        logits: its answers, (N, K).
+        logits: its answers, (N, K): logits, probabilities or scores.
         y: the classes, (N,).
         classes: K.
 
