@@ -206,6 +206,7 @@ def test_a_wrong_invocation_is_told_in_one_or_two_lines(
             "training: there is no setting 'training'; did you mean 'teacher.training'?",
         ),
         ("train-teacher", ["teacher=fnc"], "teacher=fnc: there is no such teacher; did you mean 'fcn'?"),
+        ("report", ["-m", "metric=kl"], "report sweeps over nothing; leave -m out"),
         ("report", ["method={}"], "method={}: an empty {} sets nothing; leave it out, or write a value"),
         ("report", ["method=[]"], "method=[]: name a method, or several with commas between them"),
         ("report", ["metric=[[a]]"], "metric[0]=[a] should be a text"),

@@ -113,7 +113,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     try:
         words = [*_expand(command, overrides), *_sweep_folder(command, overrides)]
         sys.argv = [f"tsdistill {command}", *_flags_last(words)]
-        _refuse_flags(overrides)
+        _refuse_flags(command, overrides)
         name = _asked_about(overrides) if ASKING[0] in sys.argv else command
         start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
         failures: list[Exception] = []
@@ -312,13 +312,17 @@ def _restriction(word: str, command: str) -> str:
     return f"only.{name}=[{value.strip('[]')}]"
 
 
-def _refuse_flags(words: Sequence[str]) -> None:
-    """Refuse ``--method tsd``, for which argparse would print its usage.
+def _refuse_flags(command: str, words: Sequence[str]) -> None:
+    """Refuse ``--method tsd``, for which argparse would print its usage, and ``-m`` where nothing is swept.
 
     Raises:
-        TsdistillError: a word is a long flag that Hydra doesn't have.
+        TsdistillError: a word is a long flag that Hydra doesn't have, or one that the command doesn't take.
     """
     from hydra._internal.utils import get_args_parser
+
+    sweeping = next((word for word in words if word in MULTIRUN), None)
+    if sweeping and command not in (*SWEEPING, "tune", "status"):
+        raise TsdistillError(f"{command} sweeps over nothing; leave {sweeping} out")
 
     known = get_args_parser()._option_string_actions
     for word in words:
