@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tsdistill.console import say
-from tsdistill.store.index import NAME, YOUNGEST_SECONDS
+from tsdistill.store.index import NAME
 from tsdistill.store.manifest import MANIFEST, seal
 from tsdistill.store.records import run_folder
+from tsdistill.store.scan import YOUNGEST_SECONDS
 
 SETS, METHODS, TRIALS = 125, 8, 5
 COMMANDS = ("report", "runs", "status")
@@ -82,9 +83,9 @@ def write_copy(out: Path, record: dict[str, bytes], number: int) -> None:
     result["settings"] = {**result["settings"], "method.lam": trial / 4}
     result["grid_keys"] = ["method.lam"]
     for part in ("test", "validation"):
-        for name in ("average_precision", "accuracy"):
-            if result[part]:
-                result[part][name] = 0.5 + (number * 7919 % 1000) / 2500
+        names = [name for name, value in (result[part] or {}).items() if isinstance(value, float)]
+        for at, name in enumerate(names):
+            result[part][name] = 0.5 + ((number + at) * 7919 % 999_983) / 2_500_000
     facts = {**json.loads(record["facts.json"]), "seed": seed, "number": number}
     changed = {"result.json": result, "facts.json": facts}
     folder = run_folder(out, result["dataset"], result["id"])

@@ -9,7 +9,7 @@ this machine (the least of several rounds). Costs are those of the data set that
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ REPEATS, ROUNDS = 200, 7
 METRICS = ("accuracy", "average_precision", "agreement")
 
 
-def quality(results: Sequence[dict[str, Any]]) -> list[str]:
+def quality(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """Means of the metrics over runs."""
     return [f"{sum(r['test'][name] for r in results) / len(results):.3f}" for name in METRICS]
 

@@ -76,9 +76,9 @@ def _selected(conf: RunsConf, out: Path) -> tuple[list[dict[str, Any]], int]:
     listing = list_runs(out)
     listing.tell()
     finished, failures = listing.results, [{"flags": [], **note} for note in listing.failures]
-    listed = finished
+    listed: Sequence[Mapping[str, Any]] = finished
     if conf.where is not None and "status" in Where(conf.where).names:
-        listed = finished + failures
+        listed = [*finished, *failures]
     elif failures and not finished:
         raise TsdistillError(f'all {len(failures)} runs under {out} failed; where="status=failed" lists them')
     if not listed:

@@ -136,7 +136,7 @@ def load_arrays(out: str | Path, dataset: str, run_id: str) -> "dict[str, NDArra
     return {name: tensor.numpy() for name, tensor in record.logits.items()}
 
 
-def _matching(results: Sequence[dict[str, Any]], where: str | None) -> Sequence[Mapping[str, Any]]:
+def _matching(results: Sequence[Mapping[str, Any]], where: str | None) -> Sequence[Mapping[str, Any]]:
     return results if where is None else Where(where).kept(results)
 
 

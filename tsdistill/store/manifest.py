@@ -38,11 +38,11 @@ class Held:
 
     Attributes:
         files: the bytes of the files that were asked for, by name.
-        listed: names of all files in the manifest.
+        digests: the hash of each file in the manifest, by name.
     """
 
     files: Mapping[str, bytes]
-    listed: frozenset[str]
+    digests: Mapping[str, str]
 
 
 def seal(folder: Path) -> None:
@@ -94,7 +94,7 @@ def hold(stored: Contents, wanted: Collection[str] = ()) -> Held:
                 seen = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if seen != digest:
             raise ValueError(f"{name} has changed since it was written")
-    return Held(found, frozenset(entries))
+    return Held(found, {name: digest for name, (_, digest) in entries.items()})
 
 
 def problem_with(stored: Contents) -> str | None:
