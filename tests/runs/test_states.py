@@ -10,7 +10,7 @@ import pytest
 
 from tsdistill import cli
 from tsdistill.runs import status
-from tsdistill.runs.states import State
+from tsdistill.runs.state import State
 from tsdistill.store import locks
 from tsdistill.store.locks import locked
 

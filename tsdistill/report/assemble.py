@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.report.aggregate import TEACHERS, by_dataset, over_datasets
+from tsdistill.report.cells import Table
 from tsdistill.report.environments import mixed_environments
 from tsdistill.report.made import Digests, check_unchanged
-from tsdistill.report.metrics import PRIMARY, metric_of
-from tsdistill.report.options import Options
+from tsdistill.report.metrics import metric_of
+from tsdistill.report.options import PRIMARY, Options
 from tsdistill.report.order import natural
 from tsdistill.report.published import Published, check_published, read_published
 from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
@@ -20,7 +21,6 @@ from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
 from tsdistill.report.sweep import Sweep, sweep_of, sweep_table, varied_settings
 from tsdistill.report.tables import (
-    Table,
     choices_table,
     counts_table,
     failures_table,

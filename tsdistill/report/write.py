@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tsdistill.report.assemble import Report
+    from tsdistill.report.cells import Table
     from tsdistill.report.options import Options
-    from tsdistill.report.tables import Table
 
 FAILURES_SHOWN = 10
 LONGEST_NAME = 80
@@ -176,7 +176,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
 
     runs = report.runs
     times = [name for name in runs.columns if name.startswith("timing.")]
-    tidy = runs.drop(columns=["folder", "out", "environment", *times]).assign(
+    tidy = runs.drop(columns=["folder", "out", "environment", "sha256", *times]).assign(
         flags=runs["flags"].map(";".join), chosen=runs["id"].isin(report.selection.runs["id"])
     )
     frames = {"runs": tidy, "table": report.rows, "summary": report.means}

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
@@ -14,12 +14,14 @@ from tsdistill.config.compose import Composer
 from tsdistill.console import print_table, say, silenced, spell_time
 from tsdistill.runs.durations import Kind, stored_durations
 from tsdistill.runs.jobs import side_by_side
-from tsdistill.runs.states import State, States, What
-from tsdistill.runs.teacher_states import TeacherState, TeacherStates
+from tsdistill.runs.state import State, What
 from tsdistill.store.listing import list_runs
 from tsdistill.store.locks import Holder, holders
 
-Told = State | TeacherState
+if TYPE_CHECKING:
+    from tsdistill.runs.teacher_states import TeacherState
+
+    Told = State | TeacherState
 
 WHAT: tuple[What, ...] = get_args(What)
 MOST_ROWS = 60
@@ -36,6 +38,8 @@ def show_sweep(composer: Composer, config: DictConfig, jobs: Sequence[Sequence[s
         config: the sweep's own config.
         jobs: the overrides of each job.
     """
+    from tsdistill.runs.states import States  # it takes PyTorch a second to be imported
+
     out = Path(config.out)
     if "method" not in config:
         _show_teachers(composer, out, jobs)
@@ -51,6 +55,8 @@ def show_sweep(composer: Composer, config: DictConfig, jobs: Sequence[Sequence[s
 
 
 def _show_teachers(composer: Composer, out: Path, jobs: Sequence[Sequence[str]]) -> None:
+    from tsdistill.runs.teacher_states import TeacherStates
+
     with silenced():
         states = list(TeacherStates(composer, out).of(jobs))
     _show(states, "teacher")
@@ -85,7 +91,7 @@ def _stored_state(result: Mapping[str, Any], what: What) -> State:
     return State(**{name: result[name] for name in names}, what=what, why=why)
 
 
-def _show(states: Iterable[Told], kind: str = "method") -> None:
+def _show(states: "Iterable[Told]", kind: str = "method") -> None:
     """The table: a row for each data set and method, or for each method where there are many sets."""
     states = list(states)
     rows = Counter((state.dataset, state.name, state.what) for state in states)
@@ -108,7 +114,7 @@ def _show(states: Iterable[Told], kind: str = "method") -> None:
         print_table(table)
 
 
-def _tell_running(states: Iterable[Told]) -> None:
+def _tell_running(states: "Iterable[Told]") -> None:
     running = [state for state in states if state.holder is not None]
     for state in running[:MOST_TOLD]:
         assert state.holder is not None
@@ -117,7 +123,7 @@ def _tell_running(states: Iterable[Told]) -> None:
         say(f"and {len(running) - MOST_TOLD} more running")
 
 
-def _tell_failures(states: Iterable[Told]) -> None:
+def _tell_failures(states: "Iterable[Told]") -> None:
     """Say why runs failed or can't be run, once for each reason."""
     reasons: dict[tuple[str, str], list[Told]] = {}
     for state in states:

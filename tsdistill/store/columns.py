@@ -64,6 +64,31 @@ class Group:
             at += 1 if inner is None else len(inner)
         return found
 
+    @cached_property
+    def _differing(self) -> Mapping[str, Sequence[Column] | None]:
+        """The columns of each block that differ among the results; None where some hold a value each."""
+        found: dict[str, Sequence[Column] | None] = {}
+        for name, place in self.places.items():
+            if not isinstance(place, int):
+                columns = [self.columns[at] for at in place.values()]
+                coded = all(column.codes is not None for column in columns)
+                found[name] = [column for column in columns if len(column.values) > 1] if coded else None
+        return found
+
+    @cached_property
+    def _blocks(self) -> dict[tuple[Any, ...], dict[str, Any]]:
+        return {}
+
+    def block(self, name: str, place: Mapping[str, int], at: int) -> dict[str, Any]:
+        """A block of one result; those that are alike are one object."""
+        differing = self._differing[name]
+        if differing is None:
+            return {key: self.columns[inner][at] for key, inner in place.items()}
+        key = (name, *[column.codes[at] for column in differing if column.codes is not None])
+        if key not in self._blocks:
+            self._blocks[key] = {key: self.columns[inner][at] for key, inner in place.items()}
+        return self._blocks[key]
+
 
 class Row(Mapping[str, Any]):
     """One result of a group, read like the object that was stored; not to be changed."""
@@ -74,10 +99,10 @@ class Row(Mapping[str, Any]):
         self.group, self.at = group, at
 
     def __getitem__(self, name: str) -> Any:
-        place, columns, at = self.group.places[name], self.group.columns, self.at
+        place = self.group.places[name]
         if isinstance(place, int):
-            return columns[place][at]
-        return {key: columns[inner][at] for key, inner in place.items()}
+            return self.group.columns[place][self.at]
+        return self.group.block(name, place, self.at)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.group.places)
@@ -179,19 +204,20 @@ def _values(result: Mapping[str, Any], shape: Shape) -> list[Any]:
 def _encoded(values: Sequence[Any], numbers: list[bytes]) -> tuple[str, list[Any]]:
     """A column's kind and values; doubles and codes go to ``numbers``."""
     kinds = set(map(type, values))
-    if kinds == {float}:
-        packed = array("d", values).tobytes()
-        if packed == packed[:8] * len(values):
-            return "same", [values[0]]
-        numbers.append(packed)
-        return "doubles", []
     texts: Sequence[Any] = values
-    if len(kinds) > 1 or kinds & {list, dict}:  # 1, 1.0 and True are equal, and are not the same
+    packed = b""
+    if kinds == {float}:  # 0.0 and -0.0 are equal, and are not the same
+        packed = array("d", values).tobytes()
+        texts = [packed[at : at + 8] for at in range(0, len(packed), 8)]
+    elif len(kinds) > 1 or kinds & {list, dict}:  # nor are 1, 1.0 and True
         texts = [json.dumps(value) for value in values]
     codes = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     if len(codes) == 1:
         return "same", [values[0]]
-    if len(codes) > MOST_CODED or 2 * len(codes) > len(values):
+    if packed and 2 * len(codes) > len(values):
+        numbers.append(packed)
+        return "doubles", []
+    if len(codes) > MOST_CODED:
         return "each", list(values)
     numbers.append(bytes(codes[text] for text in texts))
     return "coded", [values[texts.index(text)] for text in codes]

@@ -66,7 +66,7 @@ class Listing:
             something is damaged.
     """
 
-    results: Sequence[Mapping[str, Any]]
+    results: Sequence[Row]
     digests: Sequence[str]
     failures: list[dict[str, Any]]
     damaged: list[Damaged]
