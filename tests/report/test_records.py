@@ -28,12 +28,16 @@ def test_a_failure_that_succeeded_later_is_forgotten(record, failure, stored):
 
 def test_settings_outside_the_grid_make_a_row_of_their_own(record):
     runs = frame_of_runs(
-        [
-            record(method="tsd", settings={"saliency.perturbations": 50}),
-            record(method="tsd", seed=2, settings={"saliency.perturbations": 16}),
-            record(method="tsd", seed=3, trial=1, settings={"saliency.perturbations": 16, "method.lam": 9.0}),
-            record(method="kd"),
-        ],
+        as_records(
+            [
+                record(method="tsd", settings={"saliency.perturbations": 50}),
+                record(method="tsd", seed=2, settings={"saliency.perturbations": 16}),
+                record(
+                    method="tsd", seed=3, trial=1, settings={"saliency.perturbations": 16, "method.lam": 9.0}
+                ),
+                record(method="kd"),
+            ]
+        ),
         tune="always",
     )
     assert set(runs["variant"]) == {
@@ -63,10 +67,12 @@ def test_a_setting_that_is_absent_differs_from_one_that_is_there(record):
 
 def test_settings_of_the_data_are_compared_within_a_data_set(record):
     runs = frame_of_runs(
-        [
-            record("A", settings={"dataset.max_length": 100}),
-            record("B", settings={"dataset.max_length": None}),
-        ]
+        as_records(
+            [
+                record("A", settings={"dataset.max_length": 100}),
+                record("B", settings={"dataset.max_length": None}),
+            ]
+        )
     )
     assert set(runs["variant"]) == {"kd"}
 

@@ -100,7 +100,7 @@ def check_unchanged(runs: "pd.DataFrame", digests: Digests) -> None:
     Raises:
         TsdistillError: a record is gone or has changed.
     """
-    now = {key[1:3]: _digest(*key) for key in _keys(runs)}
+    now = {(key[1], key[2]): _digest(*key) for key in _keys(runs)}
     for what, names in {
         "is gone": set(digests) - set(now),
         "has changed": {key for key, digest in now.items() if digests[key] != digest},
@@ -137,7 +137,7 @@ def _published(options: Options) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
 
 
-def _keys(runs: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
+def _keys(runs: "pd.DataFrame") -> Iterator[tuple[str, str, str, str, str]]:
     return zip(*(runs[name] for name in ("out", "dataset", "id", "status", "sha256")), strict=True)
 
 

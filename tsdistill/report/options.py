@@ -59,6 +59,11 @@ class Options:
     style: str = "text"
 
     @property
+    def narrowed(self) -> Mapping[str, str | Sequence[str]]:
+        """What the runs are narrowed to."""
+        return self.filters if self.where is None else {**self.filters, "where": self.where}
+
+    @property
     def kinds(self) -> Sequence[str]:
         """The kinds of figures that are drawn."""
         if isinstance(self.figures, bool):

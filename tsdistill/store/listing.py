@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tsdistill.errors import TsdistillError
+from tsdistill.store import scan
 from tsdistill.store.columns import Row, decode, encode
 from tsdistill.store.index import Index
 from tsdistill.store.lookup import contents_of
@@ -75,17 +76,20 @@ class Listing:
 
     def tell(self) -> None:
         """Say what is left out, to the logger ``tsdistill``."""
-        for each in self.damaged[:SHOWN]:
-            _log.warning("%s is left out: %s", each.path, each.problem)
-        if len(self.damaged) > SHOWN:
-            _log.warning("%d more records are left out as damaged", len(self.damaged) - SHOWN)
-        if self.damaged:
-            _log.warning("`tsdistill runs verify=true` lists what is damaged and says what to run again")
-        if self.older:
-            records = (
-                "record of an older version is" if self.older == 1 else "records of an older version are"
-            )
-            _log.warning("%d %s left out; `tsdistill clean` lists them", self.older, records)
+        tell_older(self.older, self.damaged)
+
+
+def tell_older(older: int, damaged: Sequence[Damaged] = ()) -> None:
+    """Say that records of an older version, and damaged ones, are left out."""
+    for each in damaged[:SHOWN]:
+        _log.warning("%s is left out: %s", each.path, each.problem)
+    if len(damaged) > SHOWN:
+        _log.warning("%d more records are left out as damaged", len(damaged) - SHOWN)
+    if damaged:
+        _log.warning("`tsdistill runs verify=true` lists what is damaged and says what to run again")
+    if older:
+        records = "record of an older version is" if older == 1 else "records of an older version are"
+        _log.warning("%d %s left out; `tsdistill clean` lists them", older, records)
 
 
 def list_runs(out: Path, dataset: str | None = None) -> Listing:
@@ -103,7 +107,7 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
     lines: list[_Line] = []
     found = Scanned()
     damaged: list[Damaged] = []
-    marks = []
+    looks: list[Scanned] = []
     with Index(out) as index, _reading(out):
         questions = (
             Question(each, False, index.known(each.name), index.packs(each.name)) for each in folders
@@ -114,10 +118,10 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
             found.failures += scanned.failures
             found.older += scanned.older
             damaged += [Damaged(folder / name, problem) for name, problem in scanned.damaged]
-            marks.append(scanned.mark)
+            looks.append(Scanned(scanned.mark, scanned.age))
         if dataset is None:
             index.keep_only(each.name for each in folders)
-    mark = "" if damaged else _mark(folders, marks)
+    mark = "" if damaged else _mark(folders, looks)
     results, digests = [line.row for line in lines], [line.digest for line in lines]
     return Listing(results, digests, found.failures, damaged, found.older, mark)
 
@@ -131,14 +135,13 @@ def mark_of_runs(out: Path) -> str:
     folders = _datasets(out, None)
     questions = [Question(folder, only_mark=True) for folder in folders]
     with _reading(out):
-        marks = [found.mark for found in answers(questions, _processes(folders, "mark"))]
-    return _mark(folders, marks)
+        return _mark(folders, list(answers(questions, _processes(folders, "mark"))))
 
 
-def _mark(folders: Sequence[Path], marks: Sequence[str]) -> str:
-    if not all(marks):
+def _mark(folders: Sequence[Path], looks: Sequence[Scanned]) -> str:
+    if not all(each.mark and each.age > scan.YOUNGEST_SECONDS for each in looks):
         return ""
-    told = [(folder.name, mark) for folder, mark in zip(folders, marks, strict=True)]
+    told = [(folder.name, each.mark) for folder, each in zip(folders, looks, strict=True)]
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 

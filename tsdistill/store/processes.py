@@ -20,9 +20,11 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 import tsdistill
-from tsdistill.store.scan import Known, Scanned, Verified, mark_of, scan
+from tsdistill.store.scan import Known, Scanned, Verified, marked, scan
 
 MOST_PROCESSES = 8
+LARGEST_PART = 2**32
+"""Bytes of the largest part of a message."""
 _SIZE = struct.Struct("<Q")
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); import tsdistill; del sys.path[0]; "
@@ -36,7 +38,7 @@ class Question:
 
     Attributes:
         dataset: its folder.
-        only_mark: whether its mark alone is wanted.
+        only_mark: whether its mark and age alone are wanted.
         known, packs: see :func:`tsdistill.store.scan.scan`.
     """
 
@@ -49,7 +51,7 @@ class Question:
 def answer(question: Question) -> Scanned:
     """Scan a data set; raises OSError if its folder can't be read."""
     if question.only_mark:
-        return Scanned(mark_of(question.dataset))
+        return marked(question.dataset)
     return scan(question.dataset, question.known, question.packs)
 
 
@@ -174,11 +176,18 @@ def _send(file: IO[bytes], *parts: bytes) -> None:
 
 
 def _received(file: IO[bytes]) -> bytes:
-    """One part of a message; raises EOFError if there is none."""
+    """One part of a message.
+
+    Raises:
+        EOFError: there is none.
+        ValueError: it is longer than any that is sent here.
+    """
     head = file.read(_SIZE.size)
     if len(head) < _SIZE.size:
         raise EOFError
     (size,) = _SIZE.unpack(head)
+    if size > LARGEST_PART:
+        raise ValueError(f"a part of {size:,} bytes")
     found = file.read(size)
     if len(found) < size:
         raise EOFError

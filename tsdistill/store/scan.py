@@ -4,6 +4,7 @@ Nothing is written here, so that several processes can each scan a data set of t
 """
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Container, Mapping, Sequence
@@ -59,7 +60,8 @@ class Scanned:
     """What lies in a data set's folder.
 
     Attributes:
-        mark: tells this state of the folder from any other; empty where that can't be told yet.
+        mark: tells this state of the folder from any other; empty where something in it can't be read.
+        age: seconds from the last change of a file to this look.
         kept: of what is known, by number, the places of records that are as they were.
         verified: the other whole records.
         failures: notes of runs that failed and have not succeeded since.
@@ -69,6 +71,7 @@ class Scanned:
     """
 
     mark: str = ""
+    age: float = math.inf
     kept: dict[int, list[int]] = field(default_factory=dict)
     verified: list[Verified] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -77,13 +80,13 @@ class Scanned:
     packs: dict[str, Sequence[str]] = field(default_factory=dict)
 
 
-def mark_of(dataset: Path) -> str:
-    """The :class:`Scanned` mark of a data set's folder, without what lies in it.
+def marked(dataset: Path) -> Scanned:
+    """The mark and age of a data set's folder, without what lies in it.
 
     Raises:
         OSError: the folder can't be read.
     """
-    return _mark(_stamps(str(dataset))) if dataset.is_dir() else _mark({})
+    return Scanned(*_mark(_stamps(str(dataset)) if dataset.is_dir() else {}))
 
 
 def scan(
@@ -99,7 +102,7 @@ def scan(
     Raises:
         OSError: the folder can't be read.
     """
-    return _Scan(dataset, known, packs or {}).done() if dataset.is_dir() else Scanned(_mark({}))
+    return _Scan(dataset, known, packs or {}).done() if dataset.is_dir() else marked(dataset)
 
 
 Stamps = dict[str, Stamp | None]
@@ -123,15 +126,15 @@ def _stamp(entry: os.DirEntry[str]) -> Stamp | None:
         return None
 
 
-def _mark(stamps: Stamps) -> str:
-    """Tells these stamps from any others; empty where a file can't be read or may still be changing."""
-    told = []
-    latest = time.time() - YOUNGEST_SECONDS
+def _mark(stamps: Stamps) -> tuple[str, float]:
+    """What tells these stamps from any others, and the seconds since the last change."""
+    told, changed = [], -math.inf
     for name, stamp in sorted(stamps.items()):
-        if stamp is None or stamp.changed > latest:
-            return ""
+        if stamp is None:
+            return "", 0.0
+        changed = max(changed, stamp.changed)
         told.append((name, stamp.text))
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest(), time.time() - changed
 
 
 class _Fresh(NamedTuple):
@@ -162,7 +165,7 @@ class _Scan:
     def done(self) -> Scanned:
         """Everything in the folder."""
         self._look()
-        self._found.mark = _mark(self._stamps)
+        self._found.mark, self._found.age = _mark(self._stamps)
         for name in sorted(self._stamps.keys() | self._packed.keys()):
             if name in self._known and self._is_known(name):
                 continue
