@@ -224,13 +224,24 @@ def variant_suffixes(
 def _own_seeds(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], set[str]]:
     """Settings that are the run's own seed in all runs of each (teacher, student, method)."""
     found: dict[tuple[str, ...], set[str]] = {}
+    turned: dict[int, tuple[Mapping[str, Any], dict[Any, set[str]]]] = {}
     for record in records:
-        own = {
-            key
-            for key, value in record["settings"].items()
-            if not isinstance(value, bool) and value in (record["seed"], [record["seed"]])
-        }
+        settings, seed = record["settings"], record["seed"]
+        if id(settings) not in turned:  # kept with its turned form, so that no other gets its id
+            turned[id(settings)] = (settings, _keys_by_value(settings))
+        by_value = turned[id(settings)][1]
+        own = by_value.get(seed, set()) | by_value.get((seed,), set())
         found[_group(record)] = found.get(_group(record), own) & own
+    return found
+
+
+def _keys_by_value(settings: Mapping[str, Any]) -> dict[Any, set[str]]:
+    """The keys of each number, and of each list of one, which is a tuple here."""
+    found: dict[Any, set[str]] = {}
+    for key, value in settings.items():
+        one = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(one, int | float) and not isinstance(value, bool):
+            found.setdefault((one,) if isinstance(value, list) else one, set()).add(key)
     return found
 
 

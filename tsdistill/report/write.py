@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.errors import TsdistillError
-from tsdistill.report.frame import as_csv, of_one_type
+from tsdistill.report.frame import of_one_type, write_csv
 from tsdistill.report.names import file_name
 from tsdistill.store.artefact import cannot_write
 from tsdistill.store.temporary import owned, remove, sweep
@@ -291,7 +291,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
     if report.sweeps:
         frames["sweep"] = sweep_frame(report.sweeps)
     for name, frame in frames.items():
-        (folder / f"{name}.csv").write_text(as_csv(frame), encoding="utf-8")
+        write_csv(frame, folder / f"{name}.csv")
     if find_spec("pyarrow") is None:
         return ["runs.parquet is left out: install tsdistill[parquet]"]
     of_one_type(tidy).to_parquet(folder / "runs.parquet", index=False)

@@ -239,7 +239,8 @@ class _Scan:
         path = self._dataset / name
         try:
             if not kind:
-                if (fresh := _verified(record)) is not None:
+                looked = self._stamps.get(name if name in self._stamps else self._packed.get(name, ""))
+                if (fresh := _verified(record, looked)) is not None:
                     self._fresh.append(fresh)
             elif kind == "failed.json" and record is None:
                 self._found.failures.append(_failure(path))
@@ -275,12 +276,15 @@ class _Scan:
             self._fresh = []
 
 
-def _verified(record: Contents | None) -> _Fresh | None:
-    """A record's result, with its times and environment, from files that are hashed; None if it is gone."""
+def _verified(record: Contents | None, looked: Stamp | None) -> _Fresh | None:
+    """A record's result, with its times and environment, from files that are hashed; None if it is gone.
+
+    ``looked`` is its stamp of a moment ago.
+    """
     while record is not None:
-        identity, stamp = record.identity(), None
+        identity, stamp, looked = record.identity(), looked, None
         try:
-            stamp = record.stamp()
+            stamp = stamp or record.stamp()
             files = hold(record, _READ)
             result = parse_result(files.files["result.json"], record.path)
             timing, environment = (parse_json(files.files[name], name) for name in _READ[1:])
