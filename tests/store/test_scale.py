@@ -251,3 +251,21 @@ def test_young_files_are_listed_and_not_remembered(tmp_path: Path, held: list[st
         listing = list_runs(tmp_path)
         assert len(listing.results) == 1 and listing.mark == ""
     assert held == ["run0", "run0"]
+
+
+def test_a_record_with_a_file_that_no_record_has_is_read_every_time(out: Path, held: list[str]) -> None:
+    folder = run_folder(out, "A", "run0")
+    (folder / "maps.safetensors").write_bytes(b"maps")
+    seal(folder)
+    for _ in range(2):
+        assert list_runs(out).mark == ""
+    assert held.count("run0") == 2 and held.count("run2") == 1
+
+
+def test_a_damaged_pack_is_named_every_time(out: Path) -> None:
+    pack(out / "runs" / "A")
+    path = out / "runs" / "A" / "pack-0001.zip"
+    path.write_bytes(path.read_bytes()[:-1])
+    for _ in range(3):
+        listing = list_runs(out)
+        assert [each.name for each in listing.damaged] == ["A/pack-0001.zip"] and listing.mark == ""

@@ -22,7 +22,7 @@ from tsdistill.store.manifest import BROKEN, hold
 from tsdistill.store.packs import Pack, Packed, is_pack, number_of, read_pack
 from tsdistill.store.records import OlderVersionError, of_this_schema, parse_result, with_nan
 from tsdistill.store.shape import check_failure
-from tsdistill.store.stamps import Stamp, stamp_of_file, stamp_of_record
+from tsdistill.store.stamps import RUN_FILES, Stamp, stamp_of_file, stamp_of_record
 
 YOUNGEST_SECONDS = 2.0
 """A file that changed later than this may change again within one tick of the file system's clock."""
@@ -44,7 +44,8 @@ class Verified(NamedTuple):
 
     Attributes:
         names: their keys, sorted.
-        stamps: of their files; empty where a file is too young to be told from a later one.
+        stamps: of their files; empty where a file is too young to be told from a later one, or is one that
+            no record has.
         digests: SHA-256 of each ``result.json``.
         content: their results, see :func:`tsdistill.store.columns.encode`.
     """
@@ -204,18 +205,20 @@ class _Scan:
             keys = self._packs.get(stamp.text) if stamp is not None else None
             if keys is None:
                 keys = self._keys_of(name)
+            if keys is None:
+                continue
             if stamp is not None:
                 self._found.packs[stamp.text] = keys
             found.update(dict.fromkeys(keys, name))
         return found
 
-    def _keys_of(self, pack: str) -> Sequence[str]:
+    def _keys_of(self, pack: str) -> Sequence[str] | None:
         try:
             return list(self._pack(pack).records)
         except FileNotFoundError:
             raise
         except (ValueError, OSError):  # it is named as damaged later
-            return ()
+            return None
 
     def _pack(self, name: str) -> Pack:
         """A pack's directory, read once."""
@@ -237,16 +240,18 @@ class _Scan:
         key, _, kind = name.partition(".")
         record = self._record(key)
         path = self._dataset / name
+        looked = self._stamps.get(name if name in self._stamps else self._packed.get(name, ""))
         try:
             if not kind:
-                looked = self._stamps.get(name if name in self._stamps else self._packed.get(name, ""))
                 if (fresh := _verified(record, looked)) is not None:
                     self._fresh.append(fresh)
+                    if not fresh.stamp:
+                        self._found.mark = ""
             elif kind == "failed.json" and record is None:
                 self._found.failures.append(_failure(path))
             elif kind.startswith("broken-") and record is None:
                 self._found.damaged.append((name, f"it was set aside: {problem_of(path)}"))
-            elif is_pack(name):
+            elif is_pack(name) and (looked is None or looked.text not in self._packs):
                 with suppress(FileNotFoundError):
                     self._pack(name)
         except OlderVersionError:
@@ -294,6 +299,7 @@ def _verified(record: Contents | None, looked: Stamp | None) -> _Fresh | None:
             record = contents_of(record.path)  # another process replaced, packed or unpacked it meanwhile
             continue
         lasting = time.time() - stamp.changed > YOUNGEST_SECONDS and _is_stamp(record, stamp)
+        lasting = lasting and RUN_FILES.issuperset(files.digests)  # a stamp is of no other files
         whole = {**with_nan(result), "timing": timing, "environment": environment}
         return _Fresh(record.path.name, whole, stamp.text if lasting else "", files.digests["result.json"])
     return None

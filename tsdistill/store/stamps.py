@@ -10,10 +10,11 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-RUN_FILES = (
+_NAMES = (
     *("manifest.json", "result.json", "timing.json", "environment.json", "config.yaml", "curve.csv"),
     *("facts.json", "logits.safetensors", "weights.safetensors", "terms.safetensors"),
 )
+RUN_FILES = frozenset(_NAMES)
 """Every file of a run's record. The folder's own times tell whether another was added or one removed."""
 _FACTS = struct.Struct("<Qqqq")
 _MOST = 2**64 - 1
@@ -39,7 +40,7 @@ def stamp_of_record(folder: str) -> Stamp:
     """
     stat = os.stat
     stats: list[os.stat_result | None] = [stat(folder)]
-    for name in RUN_FILES:
+    for name in _NAMES:
         try:
             stats.append(stat(f"{folder}/{name}"))
         except FileNotFoundError:
