@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--part", default="test", choices=("test", "validation"))
     asked = parser.parse_args()
     runs = tsdistill.load_results(asked.out).query("status == 'ok' and method == @asked.method")
-    default = {name: float(value) for name, value in (each.split("=", 1) for each in asked.default)}
+    default = {name: _value(told) for name, told in (each.split("=", 1) for each in asked.default)}
     groups = {key: group.set_index(PAIR) for key, group in runs.groupby(list(default))}
     base = groups[tuple(default.values())]
     rows = [
@@ -32,7 +32,14 @@ def main() -> None:
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.3f}"))
 
 
-def row(settings: dict[str, float], runs: pd.DataFrame, base: pd.DataFrame, part: str) -> dict[str, object]:
+def _value(told: str) -> float | str:
+    try:
+        return float(told)
+    except ValueError:
+        return told
+
+
+def row(settings: dict[str, object], runs: pd.DataFrame, base: pd.DataFrame, part: str) -> dict[str, object]:
     """Means of a setting's runs, and the t interval of its difference from the default."""
     names = {f"{part}.{metric}": shown for metric, shown in METRICS.items() if f"{part}.{metric}" in runs}
     column = f"{part}.average_precision"

@@ -33,7 +33,7 @@ def measure_runs(folder: Path) -> list[Row]:
             took = side_by_side(
                 {"yardstick": _with_loaders(parts, copies)},
                 {"ours": partial(fit_epochs, trained, EPOCHS)},
-                repetitions=5 if copies is None else 3,
+                repetitions=5 if copies is None else 1,
             )
             what = f"{EPOCHS} epochs with validation, lstm_8, {method}, {name}"
             against = "DataLoaders of 4 workers" + (", plain step" if copies else "")

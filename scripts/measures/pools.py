@@ -4,11 +4,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from captum.attr import Occlusion
 from torch import Tensor, nn
 
 from measures.base import Goal, Row, by_pytorch, side_by_side
-from measures.setting import WINDOW, Bare, random_part, teacher
+from measures.setting import WINDOW, Bare, random_part, student, teacher
+from tsdistill.evaluation.attribution import CentredLogits, occlusion
 from tsdistill.saliency.draws import References, draw_pool
 from tsdistill.saliency.pools import pool_logits
 
@@ -21,7 +24,24 @@ LONG_SERIES, LONG, MOST_MS = 100, 1000, 120_000.0
 
 def measure(_: Path) -> list[Row]:
     """Rows of all teachers."""
-    return [*_against_bare(), *_touched()]
+    return [*_against_bare(), *_touched(), *_occlusion()]
+
+
+def _occlusion() -> list[Row]:
+    """Occlusion maps against captum's, which computes every occluded series whole."""
+    found = []
+    for name, model in (("fcn teacher", teacher("fcn", CLASSES)), ("lstm_8", student("lstm_8", CLASSES))):
+        for length, series, _ in TOUCHED:
+            x = random_part(series, length, CLASSES).x
+            explained = torch.zeros(series, dtype=torch.int64)
+            by_captum = partial(
+                Occlusion(CentredLogits(model.eval())).attribute, x, (1, WINDOW), (1, 1), 0.0, explained
+            )
+            ours = partial(occlusion, model, x.numpy(), np.zeros(series, np.int64), window=WINDOW)
+            took = side_by_side({"captum": torch.no_grad()(by_captum)}, {"ours": ours}, repetitions=3)
+            what = f"occlusion maps of {series} series of {length} steps, {name}"
+            found.append(Row(what, "captum's", took["captum"], took["ours"]))
+    return found
 
 
 def _touched() -> list[Row]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.attribution import (
+    CentredLogits,
     integrated_gradients,
     occlusion,
     over_channels,
@@ -64,6 +65,26 @@ def test_occlusion_of_a_linear_model():
         want = drops[:, max(0, t - 2) : t + 1].mean(axis=1)
         np.testing.assert_allclose(both[:, 0, t], want, atol=1e-5)
     np.testing.assert_array_equal(both[:, 0], both[:, 1])
+
+
+@pytest.mark.parametrize("by_channel", [False, True])
+@pytest.mark.parametrize("model", [LSTM, FCN])
+def test_occlusion_is_captums(model, by_channel):
+    from captum.attr import Occlusion
+
+    torch.manual_seed(0)
+    net = model(2, 3, **({} if model is FCN else {"hidden": 8, "layers": 2})).eval().requires_grad_(False)
+    x, explained = series(t=20), np.array([0, 1, 2, 1, 0])
+    blank = torch.from_numpy(np.broadcast_to(x.mean(axis=2, keepdims=True), x.shape).copy())
+    want = Occlusion(CentredLogits(net)).attribute(
+        torch.from_numpy(x),
+        (1 if by_channel else 2, 6),
+        (1, 1),
+        blank,
+        torch.from_numpy(explained),
+    )
+    got = occlusion(net, x, explained, window=6, by_channel=by_channel)
+    np.testing.assert_allclose(got, want.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("model", [LSTM, GRU, FCN])

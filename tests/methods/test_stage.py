@@ -1,6 +1,8 @@
 """A stage at work: what it trains, what it leaves alone, and that rows and answers stay in step."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -422,3 +424,23 @@ def test_a_frozen_teachers_features_are_computed_once_unless_they_are_too_many(l
         guided = student.blocks[1](student.blocks[0](data["train"].x[rows]))
         expected = 0.5 * (task.terms["hint"].regressor(guided) - hint).square().mean()
     assert losses == pytest.approx([float(expected)] * 2, rel=1e-4)
+
+
+def test_what_a_step_computed_goes_with_it():
+    data, kept = parts(), []
+
+    class Keeping(LossTerm):
+        needs = frozenset({"teacher_logits", "windows"})
+
+        def forward(self, step):
+            kept.extend(map(weakref.ref, (step, step.student.perturbed, step.teacher.perturbed)))
+            return step.student.perturbed.sum() + step.teacher.perturbed.sum()
+
+    stage = Stage("s", {"k": Keeping()}, {"k": 1.0})
+    task = StageTask(LSTM(1, 2, 3, 1), stage, view_of(frozen(), data), data)
+    gc.disable()
+    try:
+        task.step(torch.arange(4), 1)["loss"].backward()
+        assert kept and all(each() is None for each in kept)
+    finally:
+        gc.enable()

@@ -70,6 +70,31 @@ ESTIMATORS = {
 }
 
 
+class TakesAllCores(Nearest):
+    """Leaves PyTorch another number of threads, as numba's parallel loops do."""
+
+    def fit(self, x, y):
+        torch.set_num_threads(3)
+        return super().fit(x, y)
+
+    def predict_proba(self, x):
+        torch.set_num_threads(3)
+        return super().predict_proba(x)
+
+
+def test_pytorch_keeps_its_threads():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        made = teacher(f"{HERE}TakesAllCores", 0)
+        made.fit(_task(0))
+        assert torch.get_num_threads() == 2
+        made.logits(torch.zeros(2, 1, 4))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("form", ESTIMATORS)
 @pytest.mark.parametrize("cross_fit", [0, 3, "auto"])
 def test_our_estimators_pass_as_teachers(form, cross_fit):

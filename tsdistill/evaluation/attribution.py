@@ -1,7 +1,7 @@
 """What a model looks at, by methods that no student was trained with.
 
-TSD trains on perturbation saliency, so its students must be judged by other means too: integrated gradients
-and occlusion, both from captum. Explained is the class that the TEACHER predicts, for both models.
+TSD trains on perturbation saliency, so its students must be judged by other means too: integrated gradients,
+from captum, and occlusion. Explained is the class that the TEACHER predicts, for both models.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tsdistill.data.types import FloatArray, IntArray
+from tsdistill.data.tensors import TensorPart
+from tsdistill.data.types import FloatArray, IntArray, Part
 from tsdistill.errors import TsdistillError
-from tsdistill.evaluation.predict import evaluating
+from tsdistill.evaluation.predict import evaluating, predict
 from tsdistill.evaluation.reasoning import baseline_of
+from tsdistill.saliency.draws import Draws, References
+from tsdistill.saliency.measure import saliency_map
+from tsdistill.saliency.pools import pool_logits
 
 Baseline = Literal["mean", "zero"]
 
@@ -76,58 +80,6 @@ def integrated_gradients(
     return _attribute(explain, model, x, explained, lengths, baseline, batch_size)
 
 
-def occlusion(
-    model: nn.Module,
-    x: FloatArray,
-    explained: IntArray,
-    lengths: IntArray | None = None,
-    *,
-    window: int,
-    stride: int = 1,
-    baseline: Baseline = "mean",
-    by_channel: bool = False,
-    batch_size: int = 256,
-) -> FloatArray:
-    """Drop of the explained class's centred logit where a window is blanked (Zeiler and Fergus 2014).
-
-    Unlike the saliency that TSD trains on, the window is filled with a constant, not with a segment of
-    another series, and the answer is one class's logit, not a divergence. A timestep's value is the mean
-    over the windows that cover it.
-
-    Args:
-        model: (B, C, T) [, lengths (B,)] to logits (B, K).
-        x: series, (N, C, T) float32.
-        explained: the class explained, (N,) int64.
-        lengths: true lengths, (N,) int64, or None.
-        window: width in timesteps, at most T.
-        stride: timesteps between windows.
-        baseline: what a blanked timestep holds: its channel's mean over time, or zero.
-        by_channel: blank one channel at a time instead of all.
-        batch_size: series a pass.
-
-    Returns:
-        Signed attributions, (N, C, T) float32; without ``by_channel`` the channels of a timestep are equal.
-
-    Raises:
-        TsdistillError: captum is not installed, or the window is longer than the series.
-    """
-    C, T = x.shape[1:]
-    if not 1 <= window <= T:
-        raise TsdistillError(
-            f"occlusion: a window of {window} steps does not fit series of {T}; choose 1..{T}"
-        )
-    method = _captum().Occlusion
-    shape = (1 if by_channel else C, window)
-
-    def explain(wrapped: nn.Module, part: dict[str, Any]) -> Tensor:
-        attributed: Tensor = method(wrapped).attribute(
-            **part, sliding_window_shapes=shape, strides=(1, min(stride, window))
-        )
-        return attributed
-
-    return _attribute(explain, model, x, explained, lengths, baseline, batch_size)
-
-
 def over_channels(attributions: FloatArray) -> FloatArray:
     """How much each timestep matters, whatever the sign: the mean magnitude over channels.
 
@@ -141,6 +93,61 @@ def over_channels(attributions: FloatArray) -> FloatArray:
     return magnitude
 
 
+def occlusion(
+    model: nn.Module,
+    x: FloatArray,
+    explained: IntArray,
+    lengths: IntArray | None = None,
+    *,
+    window: int,
+    baseline: Baseline = "mean",
+    by_channel: bool = False,
+) -> FloatArray:
+    """Drop of the explained class's centred logit where a window is blanked (Zeiler and Fergus 2014).
+
+    Unlike the saliency that TSD trains on, the window is filled with a constant, not with a segment of
+    another series, and the answer is one class's logit, not a divergence. A timestep's value is the mean
+    over the windows that cover it. Only what a window can change is computed again (``joint_logits``).
+
+    Args:
+        model: (B, C, T) [, lengths (B,)] to logits (B, K).
+        x: series, (N, C, T) float32.
+        explained: the class explained, (N,) int64.
+        lengths: true lengths, (N,) int64, or None.
+        window: width in timesteps, at most T.
+        baseline: what a blanked timestep holds: its channel's mean over time, or zero.
+        by_channel: blank one channel at a time instead of all.
+
+    Returns:
+        Signed attributions, (N, C, T) float32; without ``by_channel`` the channels of a timestep are equal.
+
+    Raises:
+        TsdistillError: the window is longer than the series.
+    """
+    N, C, T = x.shape
+    if not 1 <= window <= T:
+        raise TsdistillError(
+            f"occlusion: a window of {window} steps does not fit series of {T}; choose 1..{T}"
+        )
+    blank, inside = blanked(x, lengths, baseline)
+    layers, places = C if by_channel else 1, T - window + 1
+    starts = torch.arange(places).repeat(layers).expand(N, -1)
+    channels = torch.arange(C).repeat_interleave(places).expand(N, -1) if by_channel else None
+    clean = torch.from_numpy(predict(model, x, lengths))
+    with evaluating(model) as device:
+        part = TensorPart.of(Part(x, explained, lengths), device)
+        filled = References(torch.from_numpy(blank).to(device), part.y)
+        draws = Draws(starts, torch.arange(N)[:, None].expand_as(starts), channels)
+        occluded = pool_logits(model, part, draws, filled, window)
+    change = (clean[:, None] - occluded).double()
+    change -= change.mean(dim=-1, keepdim=True)
+    drop = change[torch.arange(N), :, torch.from_numpy(explained)].reshape(N * layers, places)
+    maps = saliency_map(starts.reshape(N * layers, places), drop, window, T)
+    return np.where(inside, maps.reshape(N, layers, T).float().numpy(), np.float32(0)).repeat(
+        C // layers, axis=1
+    )
+
+
 def _attribute(
     explain: Callable[[nn.Module, dict[str, Any]], Tensor],
     model: nn.Module,
@@ -151,9 +158,7 @@ def _attribute(
     batch_size: int,
 ) -> FloatArray:
     """Run a captum method over batches of series; padding gets 0."""
-    true = np.full(len(x), x.shape[2]) if lengths is None else lengths
-    inside = np.arange(x.shape[2]) < true[:, None, None]
-    blank = np.where(inside, baseline_of(x, lengths, baseline), x)
+    blank, inside = blanked(x, lengths, baseline)
     found: list[NDArray[np.float32]] = []
     with evaluating(model) as device, _backward_in_eval():
         for start in range(0, len(x), batch_size):
@@ -167,6 +172,15 @@ def _attribute(
                 part["additional_forward_args"] = torch.from_numpy(lengths[some].copy()).to(device)
             found.append(explain(CentredLogits(model), part).detach().float().cpu().numpy())
     return np.where(inside, np.concatenate(found), np.float32(0))
+
+
+def blanked(
+    x: FloatArray, lengths: IntArray | None, baseline: Baseline
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Series (N, C, T) with the baseline in place of all true steps, and which steps are true, (N, 1, T)."""
+    true = np.full(len(x), x.shape[2]) if lengths is None else lengths
+    inside = np.arange(x.shape[2]) < true[:, None, None]
+    return np.where(inside, baseline_of(x, lengths, baseline), x), inside
 
 
 @contextmanager

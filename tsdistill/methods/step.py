@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
+from weakref import proxy
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,8 @@ class StudentSide:
     """The student in one step. All its logits and features come from one forward pass, on first use."""
 
     def __init__(self, step: "Step", model: nn.Module) -> None:
-        self._step, self.model = step, model
+        self._step: Step = _unowned(step)
+        self.model = model
 
     @property
     def logits(self) -> Tensor:
@@ -137,7 +139,8 @@ class TeacherSide:
     """The teacher in one step; everything is constant."""
 
     def __init__(self, step: "Step", view: TeacherView) -> None:
-        self._step, self._view = step, view
+        self._step: Step = _unowned(step)
+        self._view = view
 
     @cached_property
     def logits(self) -> Tensor:
@@ -257,6 +260,15 @@ class Step:
         """
         if need not in self.plan.needs:
             raise TsdistillError(f"a loss term asks for '{need}' without declaring it; add it to its needs")
+
+
+def _unowned(step: "Step") -> "Step":
+    """The step of a side of it, which does not keep it alive.
+
+    A cycle would keep what each step computed, megabytes of it, until Python's collector comes by.
+    """
+    unowned: Step = proxy(step)
+    return unowned
 
 
 def _captured_at(layer: Layer, found: Mapping[str, Tensor]) -> Tensor:

@@ -14,6 +14,7 @@ from tsdistill.config.targets import check_target
 from tsdistill.data.tensors import TensorPart
 from tsdistill.errors import TsdistillError
 from tsdistill.teachers.reading import Answers, is_one_hot, two_columns
+from tsdistill.training.device import same_threads
 
 PLACE = "teacher.kind.estimator"
 EXTRAS = {"numba": "rocket", "onnxruntime": "export"}
@@ -48,6 +49,7 @@ class Classifier:
     classes: int
 
     @classmethod
+    @same_threads()
     def fitted(
         cls,
         node: Mapping[str, Any],
@@ -96,6 +98,7 @@ class Classifier:
         """Whether it answers with decision scores."""
         return self.manner.method == "decision_function"
 
+    @same_threads()
     def answers(self, x: Tensor, lengths: Tensor | None = None) -> Answers:
         """Ask it.
 

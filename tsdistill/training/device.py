@@ -2,6 +2,8 @@
 
 import ctypes
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -38,6 +40,20 @@ def set_up(hardware: HardwareConf) -> torch.device:
 def _only_deterministic(only: bool, *, warn_only: bool) -> None:
     """As ``torch.use_deterministic_algorithms``, which loads PyTorch's compiler: a second for nothing."""
     torch.set_deterministic_debug_mode(("warn" if warn_only else "error") if only else "default")
+
+
+@contextmanager
+def same_threads() -> Iterator[None]:
+    """Give PyTorch its number of threads back; numba's parallel loops, for one, set it to all cores.
+
+    Otherwise a student whose teacher was fitted in the same process would differ by rounding from one whose
+    teacher was stored.
+    """
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
