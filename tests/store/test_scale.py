@@ -269,3 +269,23 @@ def test_a_damaged_pack_is_named_every_time(out: Path) -> None:
     for _ in range(3):
         listing = list_runs(out)
         assert [each.name for each in listing.damaged] == ["A/pack-0001.zip"] and listing.mark == ""
+
+
+def test_an_index_that_another_process_changed_meanwhile_is_not_used(
+    out: Path, held: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = list_runs(out)
+    answer = processes.answer
+
+    def slow(question: processes.Question) -> scan.Scanned:
+        found = answer(question)
+        if question.dataset.name == "A" and question.known:
+            with Index(out) as index:  # another listing puts other records under the same number
+                [other] = [index.part("B", each.number) for each in index.known("B")]
+                assert other is not None
+                index.replace("A", [each.number for each in index.known("A")], [other])
+        return found
+
+    held.clear()
+    monkeypatch.setattr(processes, "answer", slow)
+    assert repr(list_runs(out)) == repr(first) and held == ["run0", "run2"]

@@ -4,8 +4,9 @@ import hashlib
 import logging
 import os
 import struct
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from tsdistill.store.lookup import contents_of
 from tsdistill.store.manifest import BROKEN, hold
 from tsdistill.store.packs import is_pack
 from tsdistill.store.processes import Question, answer, answers, free_cores
-from tsdistill.store.scan import MOST_TOGETHER, Scanned, Verified
+from tsdistill.store.scan import MOST_TOGETHER, Known, Scanned, Verified
 
 SHOWN = 10
 """Damaged records that are named one by one."""
@@ -109,12 +110,11 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
     damaged: list[Damaged] = []
     looks: list[Scanned] = []
     with Index(out) as index, _reading(out):
-        questions = (
-            Question(each, False, index.known(each.name), index.packs(each.name)) for each in folders
-        )
-        scans = answers(questions, _processes(folders, "scan"))
+        asked: deque[Question] = deque()
+        scans = answers(_questions(index, folders, asked), _processes(folders, "scan"))
         for folder, scanned in zip(folders, scans, strict=True):
-            lines += _remembered(index, folder, scanned)
+            here, scanned = _remembered(index, asked.popleft(), scanned)
+            lines += here
             found.failures += scanned.failures
             found.older += scanned.older
             damaged += [Damaged(folder / name, problem) for name, problem in scanned.damaged]
@@ -124,6 +124,13 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
     mark = "" if damaged else _mark(folders, looks)
     results, digests = [line.row for line in lines], [line.digest for line in lines]
     return Listing(results, digests, found.failures, damaged, found.older, mark)
+
+
+def _questions(index: Index, folders: Sequence[Path], asked: "deque[Question]") -> Iterator[Question]:
+    """What is to be found out of each data set; it is also put into ``asked``."""
+    for folder in folders:
+        asked.append(Question(folder, known=index.known(folder.name), packs=index.packs(folder.name)))
+        yield asked[-1]
 
 
 def mark_of_runs(out: Path) -> str:
@@ -152,7 +159,7 @@ def _processes(folders: Sequence[Path], work: str) -> int:
         return 1
     records = 0
     for folder in folders:
-        with os.scandir(folder) as found:
+        with suppress(FileNotFoundError), os.scandir(folder) as found:
             records += sum(1 + (e.stat().st_size // PACKED_BYTES if is_pack(e.name) else 0) for e in found)
     return processes if records > ALONE[work] else 1
 
@@ -173,22 +180,26 @@ def _lines(part: Verified, places: Sequence[int] | None = None) -> list[_Line]:
     return [_Line(part.names[at], rows[at], part.stamps[at], part.digests[at]) for at in chosen]
 
 
-def _remembered(index: Index, folder: Path, scanned: Scanned) -> list[_Line]:
-    """The whole records of a data set, sorted; the index then holds those that are old enough."""
-    dataset = folder.name
+def _remembered(index: Index, asked: Question, scanned: Scanned) -> tuple[list[_Line], Scanned]:
+    """The whole records of a data set, sorted; the index then holds those that are old enough.
+
+    Where the index is damaged, or another process has changed it meanwhile, the data set is scanned anew.
+    """
+    folder, dataset = asked.dataset, asked.dataset.name
     try:
-        parts = [(each.number, _stored(index, dataset, each.number)) for each in index.known(dataset)]
-        return _joined(index, dataset, scanned, parts)
+        parts = [(each.number, _stored(index, dataset, each)) for each in asked.known]
+        return _joined(index, dataset, scanned, parts), scanned
     except _UNREADABLE as error:
         _log.debug("the index of %s is not used: %r", folder, error)
         index.replace(dataset, [each.number for each in index.known(dataset)], [])
-        return _joined(index, dataset, answer(Question(folder)), [])
+        scanned = answer(Question(folder))
+        return _joined(index, dataset, scanned, []), scanned
 
 
-def _stored(index: Index, dataset: str, number: int) -> Verified:
-    found = index.part(dataset, number)
-    if found is None:
-        raise ValueError(f"part {number} is not whole")
+def _stored(index: Index, dataset: str, known: Known) -> Verified:
+    found = index.part(dataset, known.number)
+    if found is None or found.names != known.names or found.stamps != known.stamps:
+        raise ValueError(f"part {known.number} is not what it was")
     return found
 
 
