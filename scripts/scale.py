@@ -1,6 +1,6 @@
 """Time ``report``, ``runs`` and ``status`` on many stored runs: the first time, again, and with one run more.
 
-    python scripts/scale.py [--records 2000 10000] [--folder FOLDER] [--packed]
+    python scripts/scale.py [--records 2000 10000] [--commands runs status] [--packed]
 
 One small run is distilled. The others are copies of its record with settings, figures and id of their own,
 each with its own files and manifest: 8 methods x 5 trials x seeds on 125 data sets. The first time every file
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, nargs="+", default=[2000, 10_000])
     parser.add_argument("--folder", type=Path, help="where the records go for the time being")
     parser.add_argument("--packed", action="store_true", help="pack the records first")
+    parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS)
     chosen = parser.parse_args()
     with TemporaryDirectory(dir=chosen.folder) as made:
         out, record = Path(made) / "out", _one_record(Path(made) / "one")
@@ -62,7 +63,7 @@ def main() -> None:
             if chosen.packed:
                 subprocess.run([sys.executable, "-m", "tsdistill", "pack", f"out={out}"], check=True)
             say(f"{records:,} records of {size:.0f} kB, {os.cpu_count()} cores")
-            for name, when, took in _measured(out, record):
+            for name, when, took in _measured(out, record, chosen.commands):
                 slope = (took.processor - before.get((name, when), 0.0)) / max(records - written, 1)
                 told = f", {slope * 1e3:.2f} ms of a core for each further record" if written else ""
                 say(
@@ -102,9 +103,11 @@ def write_copy(out: Path, record: dict[str, bytes], number: int) -> None:
     seal(folder)
 
 
-def _measured(out: Path, record: dict[str, bytes]) -> Iterator[tuple[str, str, Took]]:
+def _measured(
+    out: Path, record: dict[str, bytes], commands: Sequence[str]
+) -> Iterator[tuple[str, str, Took]]:
     """Run each command without the index of what was verified, then with it, then with a further record."""
-    for name in COMMANDS:
+    for name in commands:
         (out / NAME).unlink(missing_ok=True)
         time.sleep(YOUNGEST_SECONDS + 1)  # younger files are not remembered
         for when in ("first", "again", "one more"):
