@@ -1,29 +1,35 @@
-"""Time ``report``, ``runs`` and ``status`` on many stored runs: the first time, and again.
+"""Time ``report``, ``runs`` and ``status`` on many stored runs: the first time, again, and with one run more.
 
-    python scripts/scale.py [--records 2000 10000] [--folder FOLDER]
+    python scripts/scale.py [--records 2000 10000] [--commands runs status] [--packed]
 
 One small run is distilled. The others are copies of its record with settings, figures and id of their own,
 each with its own files and manifest: 8 methods x 5 trials x seeds on 125 data sets. The first time every file
-is hashed; again, the index of verified records is there. All is deleted at the end.
+is hashed. Again, nothing has changed, so the outcome is remembered. With one run more, the index of verified
+records is there, and the outcome is worked out anew. ``--packed`` packs the records first. All is deleted at
+the end. Seconds of a core and memory are those of the command and, of its other processes, the largest.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tsdistill.console import say
-from tsdistill.store.index import NAME, YOUNGEST_SECONDS
+from tsdistill.store.index import NAME
 from tsdistill.store.manifest import MANIFEST, seal
 from tsdistill.store.records import run_folder
+from tsdistill.store.scan import YOUNGEST_SECONDS
 
 SETS, METHODS, TRIALS = 125, 8, 5
+ONE_MORE = 10**9
+"""Number of the record that is added."""
 COMMANDS = ("report", "runs", "status")
 ONE_RUN = (
     *("distill", "dataset.name=UnitTest", "dataset.download=false", "data_root=null", "hardware=cpu"),
@@ -44,6 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--records", type=int, nargs="+", default=[2000, 10_000])
     parser.add_argument("--folder", type=Path, help="where the records go for the time being")
+    parser.add_argument("--packed", action="store_true", help="pack the records first")
+    parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS)
     chosen = parser.parse_args()
     with TemporaryDirectory(dir=chosen.folder) as made:
         out, record = Path(made) / "out", _one_record(Path(made) / "one")
@@ -52,13 +60,14 @@ def main() -> None:
         for records in sorted(chosen.records):
             for number in range(written, records):
                 write_copy(out, record, number)
+            if chosen.packed:
+                subprocess.run([sys.executable, "-m", "tsdistill", "pack", f"out={out}"], check=True)
             say(f"{records:,} records of {size:.0f} kB, {os.cpu_count()} cores")
-            time.sleep(YOUNGEST_SECONDS + 1)  # younger files are not remembered
-            for name, when, took in _measured(out):
+            for name, when, took in _measured(out, record, chosen.commands):
                 slope = (took.processor - before.get((name, when), 0.0)) / max(records - written, 1)
                 told = f", {slope * 1e3:.2f} ms of a core for each further record" if written else ""
                 say(
-                    f"  {name:6} {when:5}: {took.seconds:6.1f} s ({took.processor:.1f} s of a core), "
+                    f"  {name:6} {when:8}: {took.seconds:6.1f} s ({took.processor:.1f} s of a core), "
                     f"{took.megabytes:,.0f} MB{told}"
                 )
                 before[name, when] = took.processor
@@ -82,9 +91,9 @@ def write_copy(out: Path, record: dict[str, bytes], number: int) -> None:
     result["settings"] = {**result["settings"], "method.lam": trial / 4}
     result["grid_keys"] = ["method.lam"]
     for part in ("test", "validation"):
-        for name in ("average_precision", "accuracy"):
-            if result[part]:
-                result[part][name] = 0.5 + (number * 7919 % 1000) / 2500
+        names = [name for name, value in (result[part] or {}).items() if isinstance(value, float)]
+        for at, name in enumerate(names):
+            result[part][name] = 0.5 + ((number + at) * 7919 % 999_983) / 2_500_000
     facts = {**json.loads(record["facts.json"]), "seed": seed, "number": number}
     changed = {"result.json": result, "facts.json": facts}
     folder = run_folder(out, result["dataset"], result["id"])
@@ -94,12 +103,19 @@ def write_copy(out: Path, record: dict[str, bytes], number: int) -> None:
     seal(folder)
 
 
-def _measured(out: Path) -> Iterator[tuple[str, str, Took]]:
-    """Run each command without the index of what was verified, then with it."""
-    for name in COMMANDS:
+def _measured(
+    out: Path, record: dict[str, bytes], commands: Sequence[str]
+) -> Iterator[tuple[str, str, Took]]:
+    """Run each command without the index of what was verified, then with it, then with a further record."""
+    for name in commands:
         (out / NAME).unlink(missing_ok=True)
-        for when in ("first", "again"):
+        time.sleep(YOUNGEST_SECONDS + 1)  # younger files are not remembered
+        for when in ("first", "again", "one more"):
+            if when == "one more":
+                write_copy(out, record, ONE_MORE)
+                time.sleep(YOUNGEST_SECONDS + 1)
             yield name, when, _took([name, f"out={out}"])
+        shutil.rmtree(run_folder(out, f"Set{ONE_MORE % SETS}", f"{ONE_MORE:016x}"))
 
 
 def _took(words: list[str]) -> Took:

@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pytest
 
 from tsdistill.report import write_report
+from tsdistill.report.cells import Cell, Table
 from tsdistill.report.html import html_table
-from tsdistill.report.tables import Cell, Table
 
 HOSTILE = "<script>document.title='owned'</script>\"><img src=x onerror=alert(1)>&amp;$x_2$\x07é"
 

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 
 from tsdistill.report import write_report
+from tsdistill.report.cells import MARKS, Cell, Table
 from tsdistill.report.latex import PREAMBLE, to_latex
 from tsdistill.report.names import broken, file_name
 from tsdistill.report.options import Options
-from tsdistill.report.tables import MARKS, Cell, Table
 
 DOCUMENT = r"""\documentclass[10pt,twocolumn]{article}
 \usepackage[textwidth=506pt,columnsep=24pt,textheight=648pt]{geometry}

@@ -3,7 +3,7 @@
 import pytest
 
 from tsdistill.errors import TsdistillError
-from tsdistill.report.records import frame_of_runs, kept_records, read_records
+from tsdistill.report.records import as_records, frame_of_runs, kept_records, read_records
 from tsdistill.store.listing import list_runs
 
 
@@ -28,12 +28,16 @@ def test_a_failure_that_succeeded_later_is_forgotten(record, failure, stored):
 
 def test_settings_outside_the_grid_make_a_row_of_their_own(record):
     runs = frame_of_runs(
-        [
-            record(method="tsd", settings={"saliency.perturbations": 50}),
-            record(method="tsd", seed=2, settings={"saliency.perturbations": 16}),
-            record(method="tsd", seed=3, trial=1, settings={"saliency.perturbations": 16, "method.lam": 9.0}),
-            record(method="kd"),
-        ],
+        as_records(
+            [
+                record(method="tsd", settings={"saliency.perturbations": 50}),
+                record(method="tsd", seed=2, settings={"saliency.perturbations": 16}),
+                record(
+                    method="tsd", seed=3, trial=1, settings={"saliency.perturbations": 16, "method.lam": 9.0}
+                ),
+                record(method="kd"),
+            ]
+        ),
         tune="always",
     )
     assert set(runs["variant"]) == {
@@ -47,26 +51,28 @@ def test_a_split_and_a_teacher_of_each_seed_are_no_settings_and_one_version(reco
     def run(seed, **settings):
         return {**record(seed=seed, settings=settings), "teacher_id": f"of-{settings}"}
 
-    tied = frame_of_runs([run(s, **{"split.seed": s, "teacher.seeds": [s]}) for s in (1, 24)])
+    tied = frame_of_runs(as_records([run(s, **{"split.seed": s, "teacher.seeds": [s]}) for s in (1, 24)]))
     assert set(tied["variant"]) == {"kd"} and tied["version"].nunique() == 1
-    fixed = frame_of_runs([run(s, **{"split.seed": 1}) for s in (1, 24)])
+    fixed = frame_of_runs(as_records([run(s, **{"split.seed": 1}) for s in (1, 24)]))
     assert set(fixed["variant"]) == {"kd"} and set(fixed["version"]) == {"of-{'split.seed': 1}:"}
-    crossed = frame_of_runs([run(s, **{"split.seed": split}) for s in (1, 2) for split in (1, 2)])
+    crossed = frame_of_runs(as_records([run(s, **{"split.seed": split}) for s in (1, 2) for split in (1, 2)]))
     assert set(crossed["variant"]) == {"kd [split.seed=1]", "kd [split.seed=2]"}
     assert crossed["version"].nunique() == 2
 
 
 def test_a_setting_that_is_absent_differs_from_one_that_is_there(record):
-    runs = frame_of_runs([record(settings={"training.clip": 1.0}), record(seed=2)])
+    runs = frame_of_runs(as_records([record(settings={"training.clip": 1.0}), record(seed=2)]))
     assert set(runs["variant"]) == {"kd [training.clip=1.0]", "kd [training.clip=unset]"}
 
 
 def test_settings_of_the_data_are_compared_within_a_data_set(record):
     runs = frame_of_runs(
-        [
-            record("A", settings={"dataset.max_length": 100}),
-            record("B", settings={"dataset.max_length": None}),
-        ]
+        as_records(
+            [
+                record("A", settings={"dataset.max_length": 100}),
+                record("B", settings={"dataset.max_length": None}),
+            ]
+        )
     )
     assert set(runs["variant"]) == {"kd"}
 
@@ -97,7 +103,7 @@ def test_what_evaluate_adds_stands_among_the_metrics_of_the_test_part(record):
         "noise": {"agreement_snr20": 0.7, "settings": {"seed": 0}},
         "reasoning": {"saliency_spearman": 0.6, "settings": {"window": 0.1}},
     }
-    runs = frame_of_runs([evaluated, record(seed=2)])
+    runs = frame_of_runs(as_records([evaluated, record(seed=2)]))
     assert runs["test.agreement_snr20"].iloc[0] == 0.7
     assert runs["test.saliency_spearman"].iloc[0] == 0.6
     assert set(runs["variant"]) == {"kd"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tsdistill.report.records import frame_of_runs
+from tsdistill.report.records import as_records, frame_of_runs
 from tsdistill.report.selection import select_trials
 
 
@@ -11,7 +11,7 @@ def _lam(value):
 
 
 def _choose(records, by="validation"):
-    selection = select_trials(frame_of_runs(records), by)
+    selection = select_trials(frame_of_runs(as_records(records)), by)
     assert len(selection.choices) == 1
     return selection.choices.iloc[0], selection.runs
 
@@ -80,14 +80,14 @@ def test_a_lucky_seed_alone_does_not_win(record, failure):
 def test_missing_failed_and_collapsed_runs_are_counted(record, failure):
     collapsed = record("A", seed=3) | {"flags": ["collapsed"]}
     records = [record("A", seed=1), record("A", seed=2), collapsed, record("B", seed=1), failure("B", seed=2)]
-    choices = select_trials(frame_of_runs(records)).choices.set_index("dataset")
+    choices = select_trials(frame_of_runs(as_records(records))).choices.set_index("dataset")
     counts = ["runs", "failed", "missing", "collapsed"]
     assert list(choices.loc["A", counts]) == [3, 0, 0, 1]
     assert list(choices.loc["B", counts]) == [1, 1, 1, 0]
 
 
 def test_a_row_whose_runs_all_failed_is_kept(record, failure):
-    choices = select_trials(frame_of_runs([record("A"), failure("B")])).choices
+    choices = select_trials(frame_of_runs(as_records([record("A"), failure("B")]))).choices
     assert list(choices["decided"]) == ["only trial", "failed"]
 
 

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from tsdistill.errors import TsdistillError
 from tsdistill.report import write_report
+from tsdistill.report.cells import MARKS, Cell, Table
 from tsdistill.report.frame import as_csv
 from tsdistill.report.latex import to_latex
 from tsdistill.report.options import Options
-from tsdistill.report.tables import MARKS, Cell, Table
 from tsdistill.report.write import folder_name
 from tsdistill.store.manifest import seal
 from tsdistill.store.records import run_folder

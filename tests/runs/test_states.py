@@ -9,7 +9,7 @@ from held import held
 
 from tsdistill import cli
 from tsdistill.runs import status
-from tsdistill.runs.states import State
+from tsdistill.runs.state import State
 from tsdistill.store import locks
 
 TINY = (

@@ -12,7 +12,7 @@ import torch
 
 from tsdistill.errors import TsdistillError
 from tsdistill.store import environment as environment_module
-from tsdistill.store import listing as listing_module
+from tsdistill.store import scan as scan_module
 from tsdistill.store.environment import environment
 from tsdistill.store.index import NAME
 from tsdistill.store.listing import iter_failures, iter_results, list_runs
@@ -111,11 +111,11 @@ def test_a_result_of_another_shape_is_left_out_whatever_its_manifest_says(tmp_pa
 
 
 def test_the_index_spares_a_second_reading_and_notices_every_change(tmp_path, monkeypatch):
-    monkeypatch.setattr(listing_module, "YOUNGEST_SECONDS", -1.0)
+    monkeypatch.setattr(scan_module, "YOUNGEST_SECONDS", -1.0)
     paths = [write(tmp_path, run_id) for run_id in ("a", "b", "c")]
     first = list_runs(tmp_path).results
     held = []
-    monkeypatch.setattr(listing_module, "hold", lambda *args: held.append(args[0].path.name) or hold(*args))
+    monkeypatch.setattr(scan_module, "hold", lambda *args: held.append(args[0].path.name) or hold(*args))
     assert str(list_runs(tmp_path).results) == str(first) and held == []
     status = (paths[0] / "result.json").stat()
     (paths[0] / "result.json").write_text((paths[0] / "result.json").read_text().replace("0.75", "0.95"))
@@ -129,12 +129,12 @@ def test_the_index_spares_a_second_reading_and_notices_every_change(tmp_path, mo
 
 
 def test_a_changed_digit_in_the_index_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(listing_module, "YOUNGEST_SECONDS", -1.0)
+    monkeypatch.setattr(scan_module, "YOUNGEST_SECONDS", -1.0)
     write(tmp_path)
     list_runs(tmp_path)
     content = (tmp_path / NAME).read_bytes()
-    assert content.count(b'"accuracy":0.75') == 1
-    (tmp_path / NAME).write_bytes(content.replace(b'"accuracy":0.75', b'"accuracy":0.95'))
+    assert content.count(b'["same",[0.75]]') == 1
+    (tmp_path / NAME).write_bytes(content.replace(b'["same",[0.75]]', b'["same",[0.95]]'))
     assert list_runs(tmp_path).results[0]["test"]["accuracy"] == 0.75
 
 
@@ -146,14 +146,14 @@ def test_a_broken_index_is_done_without(tmp_path, content):
 
 
 def test_an_index_with_a_view_in_its_place_is_not_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(listing_module, "YOUNGEST_SECONDS", -1.0)
+    monkeypatch.setattr(scan_module, "YOUNGEST_SECONDS", -1.0)
     write(tmp_path)
     with closing(sqlite3.connect(tmp_path / NAME)) as file:
-        file.execute("CREATE VIEW verified AS SELECT 'x' AS record, 'y' AS stamp, 'z' AS content")
+        file.execute("CREATE VIEW parts AS SELECT 'GunPoint' AS dataset, 1 AS number, 'z' AS content")
         file.commit()
     assert len(list_runs(tmp_path).results) == 1
     with closing(sqlite3.connect(tmp_path / NAME)) as file:
-        assert [row[0] for row in file.execute("SELECT type FROM sqlite_master WHERE name = 'verified'")] == [
+        assert [row[0] for row in file.execute("SELECT type FROM sqlite_master WHERE name = 'parts'")] == [
             "table"
         ]
 

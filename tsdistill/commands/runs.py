@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from tsdistill.config.schema import RunsConf
 from tsdistill.console import fold, print_table, say, shares, shorten, table_width
 from tsdistill.errors import TsdistillError, nearest, visible, visible_json
 from tsdistill.store.formats import to_json
-from tsdistill.store.listing import list_runs
+from tsdistill.store.listing import Listing, list_runs, tell_older
 from tsdistill.store.lookup import contents_of
+from tsdistill.store.outcomes import recall, remember
 from tsdistill.store.records import RunRecord, read_run, run_folder
 from tsdistill.store.selection import is_selected, select_runs
 from tsdistill.store.where import Where, names_of, value_of
@@ -58,9 +60,12 @@ def show_runs(conf: RunsConf) -> None:
         TsdistillError: nothing is stored, or an id names no run or several.
     """
     out = Path(conf.out)
-    results, failed = _selected(conf, out)
+    if conf.id is None and conf.to is None and conf.format.value == "table":
+        _list_again(conf, out)
+        return
+    results, *_ = _selected(conf, out)
     if conf.id is None:
-        _list(conf, out, _sorted(results, conf.sort), failed)
+        _list(conf, out, _sorted(results, conf.sort))
         return
     records = [_record(out, results, prefix.strip()) for prefix in conf.id.split(",")]
     if len(records) == 1:
@@ -71,23 +76,41 @@ def show_runs(conf: RunsConf) -> None:
         raise TsdistillError(f"id={conf.id}: name one run, or two to compare, such as id=A,B")
 
 
-def _selected(conf: RunsConf, out: Path) -> tuple[list[dict[str, Any]], int]:
+def _list_again(conf: RunsConf, out: Path) -> None:
+    """Print the table of runs: that of the last time, if nothing that it depends on has changed."""
+    narrowed = {**asdict(conf.only), "where": conf.where, "sort": conf.sort}
+    asked = {"command": "runs", "width": table_width(), **narrowed}
+    found = recall([out], asked)
+    if found is None:
+        results, failed, listing = _selected(conf, out)
+        results = _sorted(results, conf.sort)
+        finished = sum(result["status"] != "failed" for result in results)
+        last = f"{finished} runs, {failed} failed under {out}; id=ID shows one, id=A,B compares two"
+        found = {"rows": "".join(_rows(results, table_width())), "last": last, "older": listing.older}
+        remember([out], asked, [listing.mark], found)
+    else:
+        tell_older(found["older"])
+    print(visible(found["rows"]), end="")
+    say(found["last"])
+
+
+def _selected(conf: RunsConf, out: Path) -> tuple[list[Mapping[str, Any]], int, Listing]:
     """The runs to list, and how many failed; those are listed too if the filter asks for a status."""
     listing = list_runs(out)
     listing.tell()
     finished, failures = listing.results, [{"flags": [], **note} for note in listing.failures]
-    listed = finished
+    listed: Sequence[Mapping[str, Any]] = finished
     if conf.where is not None and "status" in Where(conf.where).names:
-        listed = finished + failures
+        listed = [*finished, *failures]
     elif failures and not finished:
         raise TsdistillError(f'all {len(failures)} runs under {out} failed; where="status=failed" lists them')
     if not listed:
         raise TsdistillError(f"no run records under {out}: run `tsdistill distill` first, or name its folder")
     found = select_runs(listed, conf.only, conf.where)
-    return found, sum(is_selected(note, conf.only, conf.where) for note in failures)
+    return found, sum(is_selected(note, conf.only, conf.where) for note in failures), listing
 
 
-def _sorted(results: Sequence[dict[str, Any]], by: str | None) -> list[dict[str, Any]]:
+def _sorted(results: Sequence[Mapping[str, Any]], by: str | None) -> list[Mapping[str, Any]]:
     if by is None:
         return sorted(results, key=lambda result: [result[name] for name in DEFAULT_SORT])
     name, known = by.removeprefix("-"), names_of(results)
@@ -100,39 +123,35 @@ def _sorted(results: Sequence[dict[str, Any]], by: str | None) -> list[dict[str,
     return sorted(present, key=key, reverse=by.startswith("-")) + rest
 
 
-def _list(conf: RunsConf, out: Path, results: Sequence[dict[str, Any]], failed: int) -> None:
+def _list(conf: RunsConf, out: Path, results: Sequence[Mapping[str, Any]]) -> None:
+    """Write the listed runs to a file, or print them for a program."""
     if conf.to is not None:
         _write(Path(conf.to).expanduser(), out, results)
         return
     if conf.format.value == "json":
         print(visible_json(to_json(results)), end="")
         return
-    if conf.format.value == "csv":
-        from tsdistill.report.frame import as_csv
+    from tsdistill.report.frame import as_csv
 
-        print(as_csv(_frame(out, results)), end="")
-        return
-    _print_rows(results, table_width())
-    finished = sum(result["status"] != "failed" for result in results)
-    say(f"{finished} runs, {failed} failed under {out}; id=ID shows one, id=A,B compares two")
+    print(as_csv(_frame(out, results)), end="")
 
 
-def _frame(out: Path, results: Sequence[dict[str, Any]]) -> Any:
+def _frame(out: Path, results: Sequence[Mapping[str, Any]]) -> Any:
     """The listed runs as ``load_results`` gives them."""
     from tsdistill.report.frame import load_results
 
     return load_results(out).set_index("id", drop=False).loc[[result["id"] for result in results]]
 
 
-def _write(path: Path, out: Path, results: Sequence[dict[str, Any]]) -> None:
+def _write(path: Path, out: Path, results: Sequence[Mapping[str, Any]]) -> None:
     from tsdistill.report.frame import write_frame
 
     write_frame(_frame(out, results), path)
     say(f"{len(results)} runs written to {path}")
 
 
-def _print_rows(results: Sequence[Mapping[str, Any]], width: int) -> None:
-    """Print the list of runs; names are shortened where the table would be wider than ``width``.
+def _rows(results: Sequence[Mapping[str, Any]], width: int) -> Iterator[str]:
+    """The lines of the list of runs; names are shortened where the table would be wider than ``width``.
 
     It is written as plain text: there may be 100,000 rows, each of which takes rich a millisecond.
     """
@@ -147,7 +166,7 @@ def _print_rows(results: Sequence[Mapping[str, Any]], width: int) -> None:
         ]
         for line in zip_longest(*cells, fillvalue=""):
             columns = zip(line, widths, rights, strict=True)
-            print(visible(" ".join(_filled(*column) for column in columns).rstrip()))
+            yield visible(" ".join(_filled(*column) for column in columns).rstrip()) + "\n"
 
 
 def _filled(cell: str, width: int, right: bool) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.report.aggregate import TEACHERS, by_dataset, over_datasets
+from tsdistill.report.cells import Table
 from tsdistill.report.environments import mixed_environments
 from tsdistill.report.made import Digests, check_unchanged
-from tsdistill.report.metrics import PRIMARY, metric_of
-from tsdistill.report.options import Options
+from tsdistill.report.metrics import metric_of
+from tsdistill.report.options import PRIMARY, Options
 from tsdistill.report.order import natural
 from tsdistill.report.published import Published, check_published, read_published
 from tsdistill.report.reasoning import metrics_of_maps, reasoning_tables
@@ -20,7 +21,6 @@ from tsdistill.report.settings import Pair
 from tsdistill.report.statistics import ALPHA, Statistics, compare_methods, resolve_reference
 from tsdistill.report.sweep import Sweep, sweep_of, sweep_table, varied_settings
 from tsdistill.report.tables import (
-    Table,
     choices_table,
     counts_table,
     failures_table,
@@ -34,7 +34,7 @@ from tsdistill.report.tables import (
 )
 from tsdistill.report.view import View, view_of
 from tsdistill.report.weak_teachers import weak_teachers
-from tsdistill.store.listing import list_runs
+from tsdistill.store.listing import Listing, list_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +63,7 @@ class Report:
         shown: tables for the terminal.
         tables: tables for the files.
         failures: the failed runs.
+        listings: what was found under each folder, without the results.
     """
 
     options: Options
@@ -79,12 +80,12 @@ class Report:
     shown: Sequence[Table]
     tables: Sequence[Table]
     failures: Table
+    listings: Sequence[Listing]
 
     @property
     def filters(self) -> Mapping[str, str | Sequence[str]]:
         """What the runs were narrowed to."""
-        where = self.options.where
-        return self.options.filters if where is None else {**self.options.filters, "where": where}
+        return self.options.narrowed
 
 
 def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None) -> Report:
@@ -164,6 +165,7 @@ def assemble(outs: Sequence[Path], options: Options, only: Digests | None = None
         shown=[*above, *shown],
         tables=[*above, *tables, choices_table(rows, label, view)],
         failures=failures_table(runs),
+        listings=[replace(each, results=(), digests=()) for each in listings.values()],
     )
 
 

@@ -14,6 +14,8 @@ IDENTITY = ("id", "dataset", "method", "teacher", "student", "seed", "trial")
 """What names a run in every frame."""
 ENDINGS = (".csv", ".json", ".parquet")
 """Forms in which runs are written to a file."""
+ROWS_AT_ONCE = 4096
+"""Rows of a CSV file that are in memory as text at a time."""
 _TRAIN, _TEACHER = "train/", "teacher_"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -136,7 +138,7 @@ def load_arrays(out: str | Path, dataset: str, run_id: str) -> "dict[str, NDArra
     return {name: tensor.numpy() for name, tensor in record.logits.items()}
 
 
-def _matching(results: Sequence[dict[str, Any]], where: str | None) -> Sequence[Mapping[str, Any]]:
+def _matching(results: Sequence[Mapping[str, Any]], where: str | None) -> Sequence[Mapping[str, Any]]:
     return results if where is None else Where(where).kept(results)
 
 
@@ -204,7 +206,7 @@ def write_frame(frame: "pd.DataFrame", path: Path) -> None:
         )
     with replaced_whole(path) as new:
         if path.suffix == ".csv":
-            new.write_text(as_csv(frame), encoding="utf-8")
+            write_csv(frame, new)
         elif path.suffix == ".json":
             frame.to_json(new, orient="records", indent=1)
         else:
@@ -228,13 +230,28 @@ def as_csv(frame: "pd.DataFrame") -> str:
 
     A formula is to a spreadsheet what begins with = + - or @.
     """
+    return "".join(_csv_lines(frame))
+
+
+def write_csv(frame: "pd.DataFrame", path: Path) -> None:
+    """Write a frame as :func:`as_csv` tells it, some rows at a time."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(_csv_lines(frame))
+
+
+def _csv_lines(frame: "pd.DataFrame") -> Iterator[str]:
+    """The text of a CSV file in pieces."""
 
     def neutral(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         return f"'{visible(value)}" if value.startswith(_FORMULA) else visible(value)
 
-    return str(frame.map(neutral).rename(columns=neutral).to_csv(index=False, lineterminator="\n"))
+    words = [name for name in frame.columns if frame[name].dtype.kind not in "bif"]
+    plain = frame.assign(**{name: frame[name].map(neutral) for name in words}).rename(columns=neutral)
+    for start in range(0, max(len(frame), 1), ROWS_AT_ONCE):
+        piece = plain.iloc[start : start + ROWS_AT_ONCE]
+        yield str(piece.to_csv(index=False, lineterminator="\n", header=start == 0))
 
 
 def _row(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsdistill.report.assemble import LABELS
+from tsdistill.report.cells import MARKS, Cell, Table
 from tsdistill.report.protocol import chosen_runs, environments, protocol
 from tsdistill.report.render import number
 from tsdistill.report.summary import summary
-from tsdistill.report.tables import MARKS, Cell, Table
 
 if TYPE_CHECKING:
     from tsdistill.report.assemble import Report

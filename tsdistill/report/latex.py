@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from tsdistill.report.cells import MARKS, Cell, Table
 from tsdistill.report.names import broken
 from tsdistill.report.render import number
-from tsdistill.report.tables import MARKS, Cell, Table
 
 PREAMBLE = r"\usepackage{booktabs,siunitx,graphicx}"
 COLUMN = 238.0

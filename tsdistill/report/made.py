@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,7 @@ from tsdistill import __version__
 from tsdistill.errors import TsdistillError
 from tsdistill.report.options import Options
 from tsdistill.store.formats import read_json, to_json
-from tsdistill.store.lookup import contents_of
-from tsdistill.store.records import failure_path, run_folder
+from tsdistill.store.records import failure_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,7 @@ def made_from(outs: Sequence[Path], options: Options, runs: "pd.DataFrame") -> s
     """The text of ``made_from.json``: the command, the options, and every record with its digest."""
     read = [
         {"out": key[0], "dataset": key[1], "id": key[2], "status": key[3], "sha256": _digest(*key)}
-        for key in zip(runs["out"], runs["dataset"], runs["id"], runs["status"], strict=True)
+        for key in _keys(runs)
     ]
     records: Any = sorted(read, key=lambda each: (each["dataset"], each["id"]))
     return to_json(
@@ -101,8 +100,7 @@ def check_unchanged(runs: "pd.DataFrame", digests: Digests) -> None:
     Raises:
         TsdistillError: a record is gone or has changed.
     """
-    columns = (runs[name] for name in ("out", "dataset", "id", "status"))
-    now = {key[1:3]: _digest(*key) for key in zip(*columns, strict=True)}
+    now = {(key[1], key[2]): _digest(*key) for key in _keys(runs)}
     for what, names in {
         "is gone": set(digests) - set(now),
         "has changed": {key for key, digest in now.items() if digests[key] != digest},
@@ -139,10 +137,12 @@ def _published(options: Options) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
 
 
-def _digest(out: str, dataset: str, run_id: str, status: str) -> str:
+def _keys(runs: "pd.DataFrame") -> Iterator[tuple[str, str, str, str, str]]:
+    return zip(*(runs[name] for name in ("out", "dataset", "id", "status", "sha256")), strict=True)
+
+
+def _digest(out: str, dataset: str, run_id: str, status: str, held: str) -> str:
+    """The hash of a run's ``result.json`` as it was verified, or of the note of its failure."""
     if status == "ok":
-        record = contents_of(run_folder(Path(out), dataset, run_id))
-        found = b"" if record is None else record.read("result.json")
-    else:
-        found = failure_path(Path(out), dataset, run_id).read_bytes()
-    return hashlib.sha256(found).hexdigest()
+        return held
+    return hashlib.sha256(failure_path(Path(out), dataset, run_id).read_bytes()).hexdigest()

@@ -4,9 +4,7 @@ import re
 from dataclasses import dataclass
 
 from tsdistill.evaluation import performance, substitution
-
-PRIMARY = "average_precision"
-"""The metric that drives a report unless another is named."""
+from tsdistill.report.options import PRIMARY
 
 
 @dataclass(frozen=True)

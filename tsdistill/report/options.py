@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tsdistill.report.metrics import PRIMARY
-from tsdistill.report.selection import Select
-from tsdistill.report.settings import Tune
+if TYPE_CHECKING:
+    from tsdistill.report.selection import Select
+    from tsdistill.report.settings import Tune
 
+PRIMARY = "average_precision"
+"""The metric that drives a report unless another is named."""
 USUAL = ("ranks", "matrix", "scatter", "noise", "curves", "reliability", "sweep", "size")
 """Kinds of figures that are drawn unless some are named."""
 FIGURES = (*USUAL, "confusion", "bytes", "latency")
@@ -40,8 +43,8 @@ class Options:
         style: what figures are drawn for: ``"text"``, ``"column"`` or ``"slides"``.
     """
 
-    select: Select = "validation"
-    tune: Tune = "equal"
+    select: "Select" = "validation"
+    tune: "Tune" = "equal"
     filters: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     where: str | None = None
     reference: str | None = None
@@ -54,6 +57,11 @@ class Options:
     decimals: int = 3
     figures: bool | Sequence[str] = True
     style: str = "text"
+
+    @property
+    def narrowed(self) -> Mapping[str, str | Sequence[str]]:
+        """What the runs are narrowed to."""
+        return self.filters if self.where is None else {**self.filters, "where": self.where}
 
     @property
     def kinds(self) -> Sequence[str]:

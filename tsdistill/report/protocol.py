@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tsdistill.report.aggregate import RESEEDED
 from tsdistill.report.assemble import NOT_SELECTED, ONE_SETTING
-from tsdistill.report.tables import Cell, Table, plural
+from tsdistill.report.cells import Cell, Table
+from tsdistill.report.tables import plural
 
 if TYPE_CHECKING:
     from tsdistill.report.assemble import Report

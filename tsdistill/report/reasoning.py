@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tsdistill.report.tables import Cell, Table, legend, mean_cell, of_pair, placed, plural, table_key
+from tsdistill.report.cells import Cell, Table
+from tsdistill.report.tables import legend, mean_cell, of_pair, placed, plural, table_key
 from tsdistill.report.view import View
 
 if TYPE_CHECKING:

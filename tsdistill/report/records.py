@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tsdistill.errors import TsdistillError, nearest
 from tsdistill.report.order import natural
 from tsdistill.report.settings import Tune, shown, split_settings
+from tsdistill.store.columns import Row, decode, encode
 from tsdistill.store.listing import Listing
 from tsdistill.store.records import run_folder
 from tsdistill.store.where import Where
@@ -29,19 +30,6 @@ _IDENTITY_KEYS = frozenset({"seed", "trial", "dataset.name", "teacher.name", "st
 _OF_TEACHER = frozenset({"split.seed", "teacher.seeds"})
 """Settings that decide which teacher a run has, beside its name."""
 _UNSET = "unset"
-_NESTED = (
-    "data",
-    "validation",
-    "test",
-    "teacher_validation",
-    "teacher_test",
-    "reseeded",
-    "cost",
-    "training",
-    "timing",
-)
-_ON_TEST = ("noise", "reasoning")
-"""Blocks that ``tsdistill evaluate`` adds; like ``test`` they are measured on the test part."""
 
 
 def damaged_note(listings: Iterable[Listing]) -> list[str]:
@@ -57,19 +45,53 @@ def damaged_note(listings: Iterable[Listing]) -> list[str]:
     ]
 
 
-def read_records(listings: Mapping[Path, Listing]) -> list[Mapping[str, Any]]:
+class Record(Mapping[str, Any]):
+    """A stored result, or the note of a failed run, and where it lies.
+
+    Attributes:
+        row: what is stored.
+        out: the folder that ``distill`` wrote into.
+        digest: SHA-256 of the ``result.json``; empty for a failed run.
+    """
+
+    __slots__ = ("digest", "out", "row")
+
+    def __init__(self, row: Row, out: Path, digest: str = "") -> None:
+        self.row, self.out, self.digest = row, out, digest
+
+    def __getitem__(self, name: str) -> Any:
+        return self.row[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.row)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def folder(self) -> str:
+        """Where the record lies; empty for a failed run."""
+        return str(run_folder(self.out, self["dataset"], self["id"])) if self.digest else ""
+
+
+def as_records(results: Sequence[Mapping[str, Any]], out: Path = Path()) -> list[Record]:
+    """Results that no index holds, such as notes of failed runs, as records."""
+    return [Record(row, out) for row in decode(encode(results)).rows()]
+
+
+def read_records(listings: Mapping[Path, Listing]) -> list[Record]:
     """Gather the run records and failures of some folders, and say what is left out.
 
     Args:
         listings: what ``list_runs`` found under each folder that ``distill`` wrote into.
 
     Returns:
-        Every record with its ``folder`` and ``out``; a run that lies in several folders once, from the first.
+        Every record; a run that lies in several folders once, from the first.
 
     Raises:
         TsdistillError: no record is stored in one of them.
     """
-    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    found: dict[tuple[str, str], Record] = {}
     for out, listing in listings.items():
         listing.tell()
         stored = list(_stored(listing, out))
@@ -90,10 +112,10 @@ def names_in(records: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def kept_records(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[Record],
     filters: Mapping[str, str | Sequence[str]],
     where: str | None = None,
-) -> Sequence[Mapping[str, Any]]:
+) -> Sequence[Record]:
     """The records that pass.
 
     Args:
@@ -109,7 +131,7 @@ def kept_records(
 
 
 def frame_of_runs(
-    records: Sequence[Mapping[str, Any]], tune: Tune = "equal", vary: Sequence[str] = ()
+    records: Sequence[Record], tune: Tune = "equal", vary: Sequence[str] = ()
 ) -> "pd.DataFrame":
     """Lay records and failures out as a frame.
 
@@ -124,22 +146,29 @@ def frame_of_runs(
         values of the method's grid; ``version`` stands for its code and, unless each seed has its own, for
         its teacher; metrics are ``test.<name>``, ``validation.<name>``, ``teacher_test.<name>`` and
         ``reseeded.<name>`` (float, NaN where undefined); ``series`` names the method and what differs apart
-        from ``vary``; settings are ``setting.<key>``; ``flags`` is a tuple of names.
+        from ``vary``; settings are ``setting.<key>``; ``flags`` is a tuple of names;
+        ``sha256`` is the record's digest.
     """
     import pandas as pd
+
+    from tsdistill.report.wide import columns_of
 
     grids = _grids(records)
     suffixes = variant_suffixes(records, grids)
     seeds = _own_seeds(records)
     rows = []
-    for record, suffix in zip(records, suffixes, strict=True):
-        row = _flat(record, suffix, grids[_group(record)])
+    for record, suffix, series in zip(records, suffixes, _series(records, vary), strict=True):
+        row = _identity(record, suffix, grids[_group(record)])
         if seeds[_group(record)] & _OF_TEACHER:  # each seed has a teacher of its own
             row["version"] = record.get("code") or ""
-        rows.append(row)
-    for row, series in zip(rows, _series(records, vary), strict=True):
-        row["series"] = series
-    frame = pd.DataFrame(split_settings(rows, tune))
+        rows.append(row | {"series": series})
+    told = split_settings(rows, tune)
+    ends = ("series", "default", "settings")
+    first = {name: [row[name] for row in told] for name in told[0] if name not in ends}
+    last = {name: [row[name] for row in told] for name in ends}
+    del rows, told
+    frame = pd.DataFrame(columns_of(records, first, last))
+    frame["sha256"] = [record.digest for record in records]
     metrics = [
         name for name in frame.columns if name.startswith(("test.", "validation.", "teacher_", "reseeded."))
     ]
@@ -175,8 +204,13 @@ def variant_suffixes(
     seeds = _own_seeds(records)
     compared = {group: found - grids[group] - seeds[group] - _IDENTITY_KEYS for group, found in keys.items()}
     seen: dict[tuple[tuple[str, ...], str, str], set[str]] = defaultdict(set)
+    looked: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for record in records:
         group, settings = _group(record), record["settings"]
+        one = (group, record["dataset"], id(settings))  # records share what is alike
+        if one in looked:
+            continue
+        looked[one] = settings  # so that no other gets its id
         for key in compared[group]:
             scope = record["dataset"] if key.startswith("dataset.") else ""
             seen[group, scope, key].add(repr(settings.get(key, _UNSET)))
@@ -190,13 +224,24 @@ def variant_suffixes(
 def _own_seeds(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], set[str]]:
     """Settings that are the run's own seed in all runs of each (teacher, student, method)."""
     found: dict[tuple[str, ...], set[str]] = {}
+    turned: dict[int, tuple[Mapping[str, Any], dict[Any, set[str]]]] = {}
     for record in records:
-        own = {
-            key
-            for key, value in record["settings"].items()
-            if not isinstance(value, bool) and value in (record["seed"], [record["seed"]])
-        }
+        settings, seed = record["settings"], record["seed"]
+        if id(settings) not in turned:  # kept with its turned form, so that no other gets its id
+            turned[id(settings)] = (settings, _keys_by_value(settings))
+        by_value = turned[id(settings)][1]
+        own = by_value.get(seed, set()) | by_value.get((seed,), set())
         found[_group(record)] = found.get(_group(record), own) & own
+    return found
+
+
+def _keys_by_value(settings: Mapping[str, Any]) -> dict[Any, set[str]]:
+    """The keys of each number, and of each list of one, which is a tuple here."""
+    found: dict[Any, set[str]] = {}
+    for key, value in settings.items():
+        one = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(one, int | float) and not isinstance(value, bool):
+            found.setdefault((one,) if isinstance(value, list) else one, set()).add(key)
     return found
 
 
@@ -230,9 +275,10 @@ def _grids(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], frozen
     return {group: frozenset(found) for group, found in keys.items()}
 
 
-def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[str, Any]:
+def _identity(record: Record, suffix: str, grid: frozenset[str]) -> dict[str, Any]:
+    """What tells a run from the others, and what its table row is made of."""
     settings = record["settings"]
-    row: dict[str, Any] = {
+    return {
         "id": record["id"],
         "status": record["status"],
         "dataset": record["dataset"],
@@ -246,29 +292,16 @@ def _flat(record: Mapping[str, Any], suffix: str, grid: frozenset[str]) -> dict[
         "grid": {key: settings.get(key, _UNSET) for key in sorted(grid)},
         "flags": tuple(record.get("flags", ())),
         "error": record.get("error", ""),
-        "folder": record.get("folder", ""),
-        "out": record.get("out", ""),
+        "folder": record.folder,
+        "out": str(record.out),
         "environment": record.get("environment") or {},
         "teacher_id": record.get("teacher_id", ""),
         "version": ":".join([record.get("teacher_id", ""), record.get("code") or ""]),
         "has_validation": bool(record.get("validation")),
     }
-    for part in (*_NESTED, *_ON_TEST):
-        column = "test" if part in _ON_TEST else part
-        for name, value in (record.get(part) or {}).items():
-            if isinstance(value, dict | list):
-                continue
-            if part == "reasoning" and name.startswith("teacher_"):  # what its own maps are worth
-                row[f"teacher_test.{name.removeprefix('teacher_')}"] = value
-            else:
-                row[f"{column}.{name}"] = value
-    row.update((f"setting.{key}", value) for key, value in settings.items())
-    return row
 
 
-def _kept(
-    records: Sequence[Mapping[str, Any]], filters: Mapping[str, str | Sequence[str]]
-) -> list[Mapping[str, Any]]:
+def _kept(records: Sequence[Record], filters: Mapping[str, str | Sequence[str]]) -> list[Record]:
     kept = list(records)
     for key, wanted in filters.items():
         if key not in FILTERS:
@@ -285,10 +318,8 @@ def _kept(
     return kept
 
 
-def _stored(listing: Listing, out: Path) -> Iterator[Mapping[str, Any]]:
-    """Every whole record, with its folder, then every failure whose run has not succeeded since."""
-    for record in listing.results:
-        folder = run_folder(out, record["dataset"], record["id"])
-        yield {**record, "folder": str(folder), "out": str(out)}
-    for failure in listing.failures:
-        yield {**failure, "out": str(out)}
+def _stored(listing: Listing, out: Path) -> Iterator[Record]:
+    """Every whole record, then every failure whose run has not succeeded since."""
+    for row, digest in zip(listing.results, listing.digests, strict=True):
+        yield Record(row, out, digest)
+    yield from as_records(listing.failures, out)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from tsdistill.report.cells import MARKS, Cell, Table
 from tsdistill.report.names import broken
-from tsdistill.report.tables import MARKS, Cell, Table
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,8 @@ from math import inf
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
-from tsdistill.report.metrics import PRIMARY, metric_of
+from tsdistill.report.metrics import metric_of
+from tsdistill.report.options import PRIMARY
 from tsdistill.report.order import natural
 from tsdistill.report.records import ROW
 

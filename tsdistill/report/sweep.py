@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tsdistill.report.aggregate import over_seeds_and_sets
+from tsdistill.report.cells import Cell, Table
 from tsdistill.report.order import natural
 from tsdistill.report.records import PAIR
 from tsdistill.report.settings import Pair, shown
-from tsdistill.report.tables import Cell, Table, legend, of_pair, plural, table_key
+from tsdistill.report.tables import legend, of_pair, plural, table_key
 from tsdistill.report.view import View
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tsdistill.errors import TsdistillError, nearest
-from tsdistill.report.metrics import METRICS, PRIMARY, Metric, metric_of
-from tsdistill.report.options import FIGURES, Options
+from tsdistill.report.metrics import METRICS, Metric, metric_of
+from tsdistill.report.options import FIGURES, PRIMARY, Options
 from tsdistill.report.settings import Pair
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tsdistill.errors import TsdistillError
-from tsdistill.report.frame import as_csv, of_one_type
+from tsdistill.report.frame import of_one_type, write_csv
 from tsdistill.report.names import file_name
 from tsdistill.store.artefact import cannot_write
 from tsdistill.store.temporary import owned, remove, sweep
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tsdistill.report.assemble import Report
+    from tsdistill.report.cells import Table
+    from tsdistill.report.made import Digests
     from tsdistill.report.options import Options
-    from tsdistill.report.tables import Table
 
 FAILURES_SHOWN = 10
 LONGEST_NAME = 80
@@ -76,25 +77,132 @@ def write_report(
         TsdistillError: no records, an option that names nothing, no finished run at all, several folders
             and no ``to``, or a record of the report made again that is gone or has changed.
     """
-    from tsdistill.report.assemble import assemble
-    from tsdistill.report.figures.draw import draw_all, not_drawn
-    from tsdistill.report.html import to_html
-    from tsdistill.report.made import FILE, check_published_unchanged, made_from, read_made
     from tsdistill.report.options import Options
 
     outs = [outs] if isinstance(outs, Path) else list(outs)
     options = options or Options()
-    earlier = read_made(again) if again is not None else None
-    if earlier is not None:
+    if again is not None:
+        from tsdistill.report.made import check_published_unchanged, read_made
+
+        earlier = read_made(again)
         check_published_unchanged(earlier)
         outs, options, to = earlier.outs, earlier.options, to or again
     if to is None and len(outs) > 1:
         raise TsdistillError("a report of several folders needs one of its own: name it with to=FOLDER")
-    report = assemble(outs, options, earlier.digests if earlier else None)
     full = outs[0] / ("report" if options.select == "validation" else "report_test")
-    folder = to or (full / folder_name(report.filters) if report.filters else full)
-    kept = not options.kinds and (folder / FIGURES).is_dir()
-    with _written_whole(folder, keep_figures=kept) as new:
+    folder = to or (full / folder_name(options.narrowed) if options.narrowed else full)
+    place = _Place(folder, full, not options.kinds and (folder / FIGURES).is_dir())
+    if again is not None:
+        return _made(outs, options, place, earlier.digests).told(console, place)
+    asked = _asked(options, place)
+    outcome = _recalled(outs, asked, place)
+    if outcome is None:
+        outcome = _made(outs, options, place, None)
+        _remember(outs, asked, place, outcome)
+    return outcome.told(console, place)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a report goes: its folder, that of the full report, and whether it keeps earlier figures."""
+
+    folder: Path
+    full: Path
+    kept: bool
+
+    @property
+    def is_part(self) -> bool:
+        """Whether a full report lies elsewhere and stays as it is."""
+        return self.folder != self.full and self.full.is_dir()
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a report printed and wrote.
+
+    Attributes:
+        shown: tables for the terminal.
+        notes: what the user should know.
+        written: files, below the report's folder.
+        runs, failed: how many.
+        marks: of the listings that it was made from.
+        older: how many records of each folder are left out as an older version's.
+    """
+
+    shown: Sequence["Table"]
+    notes: Sequence[str]
+    written: Sequence[Path]
+    runs: int
+    failed: int
+    marks: Sequence[str]
+    older: Sequence[int]
+
+    def told(self, console: "Console | None", place: _Place) -> ReportResult:
+        """Print it, if there is a console."""
+        notes = [*self.notes]
+        if console is not None:
+            notes += [f"the full report in {place.full} was not changed"] if place.is_part else []
+            _print(console, self.shown, place.folder, notes)
+        files = tuple(sorted(place.folder / path for path in self.written))
+        return ReportResult(place.folder, files, self.runs, self.failed, tuple(notes))
+
+
+def _asked(options: "Options", place: _Place) -> dict[str, Any]:
+    """All that a report depends on but the records."""
+    published = None if options.published is None else Path(options.published)
+    found = published is not None and published.is_file()
+    digest = hashlib.sha256(published.read_bytes()).hexdigest() if found and published is not None else None
+    told = {"command": "report", "folder": str(place.folder), "kept": place.kept, "published": digest}
+    return {**told, "options": asdict(options)}
+
+
+def _whole(place: _Place) -> Sequence[str]:
+    return [TABLES] if place.kept else [TABLES, FIGURES]
+
+
+def _recalled(outs: Sequence[Path], asked: Mapping[str, Any], place: _Place) -> _Outcome | None:
+    """The outcome of the same report, if neither records nor its files have changed since."""
+    from tsdistill.report.outcome import are_untouched, tables_of
+    from tsdistill.store.listing import tell_older
+    from tsdistill.store.outcomes import recall
+
+    found = recall(outs, asked)
+    if found is None:
+        return None
+    written = [Path(path) for path in found["written"]]
+    if not are_untouched(place.folder, found["stamps"], written, _whole(place)):
+        return None
+    for older in found["older"]:
+        tell_older(older)
+    counts = (found["runs"], found["failed"], (), found["older"])
+    return _Outcome(tables_of(found["shown"]), found["notes"], written, *counts)
+
+
+def _remember(outs: Sequence[Path], asked: Mapping[str, Any], place: _Place, outcome: _Outcome) -> None:
+    from tsdistill.report.outcome import stamps_in, told_tables
+    from tsdistill.store.outcomes import remember
+
+    shown = told_tables(outcome.shown)
+    if shown is None:
+        return
+    with suppress(OSError):  # another process may be writing the same report
+        stamps = stamps_in(place.folder, outcome.written, _whole(place))
+        written = [path.as_posix() for path in outcome.written]
+        told: dict[str, Any] = {"shown": shown, "notes": outcome.notes, "written": written, "stamps": stamps}
+        told |= {"runs": outcome.runs, "failed": outcome.failed, "older": outcome.older}
+        remember(outs, asked, outcome.marks, told)
+
+
+def _made(outs: Sequence[Path], options: "Options", place: _Place, only: "Digests | None") -> _Outcome:
+    """Make a report and write its files."""
+    from tsdistill.report.assemble import assemble
+    from tsdistill.report.figures.draw import draw_all, not_drawn
+    from tsdistill.report.html import to_html
+    from tsdistill.report.made import FILE, made_from
+
+    report = assemble(outs, options, only)
+    kept = place.kept
+    with _written_whole(place.folder, keep_figures=kept) as new:
         notes = [*_write_frames(new, report), *([KEPT_FIGURES] if kept else [])]
         _write_texts(new, report)
         (new / FILE).write_text(made_from(outs, options, report.runs), encoding="utf-8")
@@ -105,11 +213,10 @@ def write_report(
         )
         written = [path.relative_to(new) for path in new.rglob("*") if path.is_file()]
     finished = int((report.runs["status"] == "ok").sum())
-    if console is not None:
-        notes += [f"the full report in {full} was not changed"] if folder != full and full.is_dir() else []
-        _print(console, report, folder, notes)
-    files = tuple(sorted(folder / path for path in written))
-    return ReportResult(folder, files, finished, len(report.runs) - finished, tuple(notes))
+    shown = [*report.shown, *([_beginning(report.failures)] if report.failures.rows else [])]
+    counts = (finished, len(report.runs) - finished)
+    marks, older = [each.mark for each in report.listings], [each.older for each in report.listings]
+    return _Outcome(shown, notes, written, *counts, marks, older)
 
 
 def folder_name(filters: Mapping[str, str | Sequence[str]]) -> str:
@@ -176,7 +283,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
 
     runs = report.runs
     times = [name for name in runs.columns if name.startswith("timing.")]
-    tidy = runs.drop(columns=["folder", "out", "environment", *times]).assign(
+    tidy = runs.drop(columns=["folder", "out", "environment", "sha256", *times]).assign(
         flags=runs["flags"].map(";".join), chosen=runs["id"].isin(report.selection.runs["id"])
     )
     frames = {"runs": tidy, "table": report.rows, "summary": report.means}
@@ -184,7 +291,7 @@ def _write_frames(folder: Path, report: "Report") -> list[str]:
     if report.sweeps:
         frames["sweep"] = sweep_frame(report.sweeps)
     for name, frame in frames.items():
-        (folder / f"{name}.csv").write_text(as_csv(frame), encoding="utf-8")
+        write_csv(frame, folder / f"{name}.csv")
     if find_spec("pyarrow") is None:
         return ["runs.parquet is left out: install tsdistill[parquet]"]
     of_one_type(tidy).to_parquet(folder / "runs.parquet", index=False)
@@ -232,12 +339,12 @@ def _markdown_head(report: "Report") -> str:
     return f"# Report, {report.label}\n\n{first}\n## Protocol\n\n{rest}\n"
 
 
-def _print(console: "Console", report: "Report", folder: Path, notes: Sequence[str]) -> None:
+def _print(console: "Console", tables: Sequence["Table"], folder: Path, notes: Sequence[str]) -> None:
     from rich.text import Text
 
     from tsdistill.report.render import to_terminal
 
-    for table in [*report.shown, *([_beginning(report.failures)] if report.failures.rows else [])]:
+    for table in tables:
         to_terminal(table, console)
     for note in notes:
         console.print(Text(note, style="dim"))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -12,51 +12,19 @@ from tsdistill.config.compose import Composer
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.session import Job, prepare
 from tsdistill.runs.spec import Facts, RunSpec, failure_id
+from tsdistill.runs.state import State
 from tsdistill.runs.teaching import facts_of, pool_key, rank, seeds_of
 from tsdistill.saliency.pools import PoolPlan
 from tsdistill.store.formats import read_json
 from tsdistill.store.keys import key_of
-from tsdistill.store.locks import Holder, holder
+from tsdistill.store.locks import holder
 from tsdistill.store.lookup import entries_of
 from tsdistill.store.manifest import MANIFEST
 from tsdistill.store.records import failure_path, run_folder
 from tsdistill.store.teachers import teacher_folder
 
-What = Literal["done", "running", "failed", "missing", "unknown"]
 LATE = ("seed", "dataset.name")
 """Settings in which runs of one template may differ: nothing else of a run's facts depends on them."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What has become of a run.
-
-    Attributes:
-        dataset, method, student, seed, trial: which run it is.
-        what: done, running, failed, missing, or unknown where no lock can be tried.
-        why: why it failed, or why it can't be run.
-        holder: who is at it.
-    """
-
-    dataset: str
-    method: str
-    student: str
-    seed: int
-    trial: int
-    what: What
-    why: str | None = None
-    holder: Holder | None = None
-
-    @property
-    def name(self) -> str:
-        """What stands beside the data set in a table."""
-        return self.method
-
-    @property
-    def title(self) -> str:
-        """The run in a few words."""
-        trial = f" trial {self.trial}" if self.trial else ""
-        return f"{self.dataset} {self.method} {self.student} seed {self.seed}{trial}"
 
 
 class States:

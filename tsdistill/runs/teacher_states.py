@@ -15,7 +15,8 @@ from tsdistill.config.resolve import UNRECORDED, check_composed
 from tsdistill.config.schema import TeacherTaskConf
 from tsdistill.errors import TsdistillError, one_line
 from tsdistill.runs.session import Job, prepare
-from tsdistill.runs.states import What, best_stored, for_asking, metrics_of, pool_of
+from tsdistill.runs.state import What
+from tsdistill.runs.states import best_stored, for_asking, metrics_of, pool_of
 from tsdistill.runs.teaching import facts_of, seeds_of
 from tsdistill.store.keys import key_of
 from tsdistill.store.locks import Holder, holder

@@ -1,10 +1,8 @@
 """The files of one stored thing: all that is read of a record or a teacher is read through here."""
 
-import hashlib
 import os
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from tsdistill.store.files import opened, refuse_long, size_of
 from tsdistill.store.formats import load_tensors, parse_json
+from tsdistill.store.stamps import Stamp, stamp_of_record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,8 +66,8 @@ class Contents(ABC):
         """Tells what is there from what may later lie in its place; None if it is gone."""
 
     @abstractmethod
-    def stamp(self) -> tuple[str, float]:
-        """A text that changes if its files do, and the seconds since the last change.
+    def stamp(self) -> Stamp:
+        """Tells the files as they are from the same files changed.
 
         Raises:
             OSError: it can't be read.
@@ -99,12 +98,12 @@ class Folder(Contents):
 
     def names(self) -> set[str]:
         """See :class:`Contents`."""
-        return {path.name for path in self.path.iterdir()}
+        return set(os.listdir(self.path))  # noqa: PTH208 (a path would be made for each)
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Opened]:
         """See :class:`Contents`."""
-        with opened(self.path / name) as file:
+        with opened(f"{self.path}/{name}") as file:
             yield Opened(file, size_of(file))
 
     def tensors(self, name: str) -> "dict[str, Tensor]":
@@ -115,22 +114,9 @@ class Folder(Contents):
         """See :class:`Contents`."""
         return identity_of(self.path)
 
-    def stamp(self) -> tuple[str, float]:
+    def stamp(self) -> Stamp:
         """See :class:`Contents`."""
-        top = str(self.path)
-        return stamp_of({name: f"{top}/{name}" for name in os.listdir(top)})  # noqa: PTH208
-
-
-def stamp_of(files: Mapping[str, Path | str], about: str = "") -> tuple[str, float]:
-    """Files by inode, size and times, hashed with what is said about them; seconds since the last changed.
-
-    Raises:
-        OSError: a file can't be read.
-    """
-    stats = sorted((name, os.stat(path)) for name, path in files.items())  # noqa: PTH116 (twice as fast)
-    facts = [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
-    latest = max((s.st_ctime for _, s in stats), default=0.0)
-    return hashlib.sha256(f"{about}{facts!r}".encode()).hexdigest(), time.time() - latest
+        return stamp_of_record(str(self.path))
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:

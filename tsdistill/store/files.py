@@ -12,7 +12,7 @@ LARGEST_TEXT = 16 * 2**20
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
+def opened(path: Path | str) -> Iterator[BufferedReader]:
     """Open a plain file to read it; a pipe or a device is refused rather than waited for.
 
     Raises:
@@ -22,7 +22,7 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"{path.name} is not a plain file")
+            raise ValueError(f"{Path(path).name} is not a plain file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             yield file
     finally:

@@ -88,7 +88,7 @@ def _what(kind: str, entry: os.DirEntry[str]) -> What | None:
     path = Path(entry.path)
     if is_temporary(path) and entry.is_file(follow_symlinks=False):
         return "leftover" if is_leftover(path) else None
-    if is_pack(path) and path in (pack.path for pack in packs_in(path.parent)):
+    if is_pack(entry.name) and path in (pack.path for pack in packs_in(path.parent)):
         return None
     if entry.is_file(follow_symlinks=False):
         return "failure" if kind == "runs" and entry.name.endswith(".failed.json") else "stranger"

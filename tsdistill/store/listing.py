@@ -1,27 +1,36 @@
 """All stored runs: each result as it was verified, and what is left out, with its reason."""
 
-import json
+import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import struct
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tsdistill.errors import TsdistillError
-from tsdistill.store.artefact import problem_of
-from tsdistill.store.contents import Contents, Folder
-from tsdistill.store.formats import is_sealed, parse_json, read_json
-from tsdistill.store.index import YOUNGEST_SECONDS, Index
-from tsdistill.store.lookup import contents_of, entries_of
+from tsdistill.store import scan
+from tsdistill.store.columns import Row, decode, encode
+from tsdistill.store.index import Index
+from tsdistill.store.lookup import contents_of
 from tsdistill.store.manifest import BROKEN, hold
-from tsdistill.store.packs import is_pack, read_pack
-from tsdistill.store.records import OlderVersionError, of_this_schema, parse_result, with_nan
-from tsdistill.store.shape import check_failure
+from tsdistill.store.packs import is_pack
+from tsdistill.store.processes import Question, answer, answers, free_cores
+from tsdistill.store.scan import MOST_TOGETHER, Known, Scanned, Verified
 
 SHOWN = 10
 """Damaged records that are named one by one."""
-_READ = ("result.json", "timing.json", "environment.json")
+FEWEST_PER_PART = 256
+"""Records that are remembered together; smaller parts of the index are joined."""
+PACKED_BYTES = 2**14
+"""Bytes of a pack that count as a record."""
+ALONE = {"scan": 2_000, "mark": 20_000}
+"""Up to so many records, other processes do not pay."""
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, struct.error)
+"""What is raised while columns are read that are none, whatever their checksum says."""
 
 _log = logging.getLogger("tsdistill")
 
@@ -49,30 +58,39 @@ class Listing:
     """What is stored of runs.
 
     Attributes:
-        results: of every whole record, by dataset and id, with ``"timing"`` and ``"environment"``.
+        results: of every whole record, by dataset and id, with ``"timing"`` and ``"environment"``; not to be
+            changed, because records share what is alike.
+        digests: SHA-256 of the ``result.json`` of each.
         failures: notes of runs that failed and have not succeeded since.
         damaged: records that are not whole, also those that were set aside and are not there again.
         older: how many records an older version wrote.
+        mark: tells what is stored now from whatever was or will be; empty if that can't be told yet, or if
+            something is damaged.
     """
 
-    results: list[dict[str, Any]]
+    results: Sequence[Row]
+    digests: Sequence[str]
     failures: list[dict[str, Any]]
     damaged: list[Damaged]
     older: int
+    mark: str = field(default="", repr=False)
 
     def tell(self) -> None:
         """Say what is left out, to the logger ``tsdistill``."""
-        for each in self.damaged[:SHOWN]:
-            _log.warning("%s is left out: %s", each.path, each.problem)
-        if len(self.damaged) > SHOWN:
-            _log.warning("%d more records are left out as damaged", len(self.damaged) - SHOWN)
-        if self.damaged:
-            _log.warning("`tsdistill runs verify=true` lists what is damaged and says what to run again")
-        if self.older:
-            records = (
-                "record of an older version is" if self.older == 1 else "records of an older version are"
-            )
-            _log.warning("%d %s left out; `tsdistill clean` lists them", self.older, records)
+        tell_older(self.older, self.damaged)
+
+
+def tell_older(older: int, damaged: Sequence[Damaged] = ()) -> None:
+    """Say that records of an older version, and damaged ones, are left out."""
+    for each in damaged[:SHOWN]:
+        _log.warning("%s is left out: %s", each.path, each.problem)
+    if len(damaged) > SHOWN:
+        _log.warning("%d more records are left out as damaged", len(damaged) - SHOWN)
+    if damaged:
+        _log.warning("`tsdistill runs verify=true` lists what is damaged and says what to run again")
+    if older:
+        records = "record of an older version is" if older == 1 else "records of an older version are"
+        _log.warning("%d %s left out; `tsdistill clean` lists them", older, records)
 
 
 def list_runs(out: Path, dataset: str | None = None) -> Listing:
@@ -80,95 +98,135 @@ def list_runs(out: Path, dataset: str | None = None) -> Listing:
 
     With ``dataset``, those of that dataset alone.
 
-    Nothing is changed but the index of what was verified (:mod:`tsdistill.store.index`).
+    Nothing is changed but the index of what was verified (:mod:`tsdistill.store.index`). Many records are
+    looked at by several processes.
 
     Raises:
         TsdistillError: a folder can't be read.
     """
-    found = Listing([], [], [], 0)
-    older = 0
-    with Index(out) as index:
-        for folder in _datasets(out, dataset):
-            for entry in _entries(folder):
-                try:
-                    older += _add(found, entry, index)
-                except OSError as error:
-                    problem = f"it can't be read: {error.strerror or error}"
-                    found.damaged.append(Damaged(entry.path, problem))
-                except MemoryError:
-                    found.damaged.append(Damaged(entry.path, "it does not fit into memory"))
-    return Listing(found.results, found.failures, found.damaged, older)
+    folders = _datasets(out, dataset)
+    lines: list[_Line] = []
+    found = Scanned()
+    damaged: list[Damaged] = []
+    looks: list[Scanned] = []
+    with Index(out) as index, _reading(out):
+        asked: deque[Question] = deque()
+        scans = answers(_questions(index, folders, asked), _processes(folders, "scan"))
+        for folder, scanned in zip(folders, scans, strict=True):
+            here, scanned = _remembered(index, asked.popleft(), scanned)
+            lines += here
+            found.failures += scanned.failures
+            found.older += scanned.older
+            damaged += [Damaged(folder / name, problem) for name, problem in scanned.damaged]
+            looks.append(Scanned(scanned.mark, scanned.age))
+        if dataset is None:
+            index.keep_only(each.name for each in folders)
+    mark = "" if damaged else _mark(folders, looks)
+    results, digests = [line.row for line in lines], [line.digest for line in lines]
+    return Listing(results, digests, found.failures, damaged, found.older, mark)
 
 
-class _Entry(NamedTuple):
-    """Something in a dataset's folder, and the record whose id its name begins with."""
-
-    path: Path
-    record: Contents | None
-
-
-def _add(found: Listing, entry: _Entry, index: Index) -> bool:
-    """Add one entry of a dataset's folder; returns whether an older version wrote it."""
-    kind = entry.path.name.partition(".")[2]
-    try:
-        if not kind:
-            found.results.extend(_verified(entry.record, index))
-        elif kind == "failed.json" and entry.record is None:
-            found.failures.append(_failure(entry.path))
-        elif kind.startswith("broken-") and entry.record is None:
-            found.damaged.append(Damaged(entry.path, f"it was set aside: {problem_of(entry.path)}"))
-        elif is_pack(entry.path):
-            read_pack(entry.path)
-    except OlderVersionError:
-        return not kind  # `tsdistill clean` lists older notes of failures too
-    except BROKEN as problem:
-        found.damaged.append(Damaged(entry.path, " ".join(str(problem).split())))
-    return False
+def _questions(index: Index, folders: Sequence[Path], asked: "deque[Question]") -> Iterator[Question]:
+    """What is to be found out of each data set; it is also put into ``asked``."""
+    for folder in folders:
+        asked.append(Question(folder, known=index.known(folder.name), packs=index.packs(folder.name)))
+        yield asked[-1]
 
 
-def _verified(record: Contents | None, index: Index) -> Iterator[dict[str, Any]]:
-    """A record's result, its times and its environment: from the index, or from files that are hashed.
+def mark_of_runs(out: Path) -> str:
+    """The mark that a listing of ``out`` would have if nothing is damaged; nothing is read or verified.
 
-    Yields nothing if it was removed meanwhile.
+    Raises:
+        TsdistillError: a folder can't be read.
     """
-    while record is not None:
-        identity, stamp = record.identity(), ""
-        try:
-            stamp, age = record.stamp()
-            known = index.get(record.name, stamp)
-            result = json.loads(known) if known is not None else with_nan(_read(record))
-        except BROKEN:
-            if identity is not None and record.identity() == identity and _is_stamp(record, stamp):
-                raise
-            record = contents_of(record.path)  # another process replaced, packed or unpacked it meanwhile
-            continue
-        if known is None and age > YOUNGEST_SECONDS and _is_stamp(record, stamp):
-            index.put(record.name, stamp, json.dumps(result, separators=(",", ":")))
-        yield result
-        return
+    folders = _datasets(out, None)
+    questions = [Question(folder, only_mark=True) for folder in folders]
+    with _reading(out):
+        return _mark(folders, list(answers(questions, _processes(folders, "mark"))))
 
 
-def _is_stamp(record: Contents, stamp: str) -> bool:
-    """Whether a record is still as it was; one that can't be told so is not looked at again."""
+def _mark(folders: Sequence[Path], looks: Sequence[Scanned]) -> str:
+    if not all(each.mark and each.age > scan.YOUNGEST_SECONDS for each in looks):
+        return ""
+    told = [(folder.name, each.mark) for folder, each in zip(folders, looks, strict=True)]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _processes(folders: Sequence[Path], work: str) -> int:
+    """How many processes to use; a pack counts as the records that it may hold."""
+    processes = min(free_cores(), len(folders))
+    if processes < 2:
+        return 1
+    records = 0
+    for folder in folders:
+        with suppress(FileNotFoundError), os.scandir(folder) as found:
+            records += sum(1 + (e.stat().st_size // PACKED_BYTES if is_pack(e.name) else 0) for e in found)
+    return processes if records > ALONE[work] else 1
+
+
+class _Line(NamedTuple):
+    """A record of a listing: its key, result, the stamp of its files and the hash of its ``result.json``."""
+
+    name: str
+    row: Row
+    stamp: str
+    digest: str
+
+
+def _lines(part: Verified, places: Sequence[int] | None = None) -> list[_Line]:
+    """The records of a part, or some of them."""
+    rows = decode(part.content).rows()
+    chosen = range(len(rows)) if places is None else places
+    return [_Line(part.names[at], rows[at], part.stamps[at], part.digests[at]) for at in chosen]
+
+
+def _remembered(index: Index, asked: Question, scanned: Scanned) -> tuple[list[_Line], Scanned]:
+    """The whole records of a data set, sorted; the index then holds those that are old enough.
+
+    Where the index is damaged, or another process has changed it meanwhile, the data set is scanned anew.
+    """
+    folder, dataset = asked.dataset, asked.dataset.name
     try:
-        return record.stamp()[0] == stamp
-    except OSError:
-        return True
+        parts = [(each.number, _stored(index, dataset, each)) for each in asked.known]
+        return _joined(index, dataset, scanned, parts), scanned
+    except _UNREADABLE as error:
+        _log.debug("the index of %s is not used: %r", folder, error)
+        index.replace(dataset, [each.number for each in index.known(dataset)], [])
+        scanned = answer(Question(folder))
+        return _joined(index, dataset, scanned, []), scanned
 
 
-def _read(record: Contents) -> dict[str, Any]:
-    files = hold(record, _READ).files
-    result = parse_result(files["result.json"], record.path)
-    timing, environment = (parse_json(files[name], name) for name in _READ[1:])
-    return {**result, "timing": timing, "environment": environment}
+def _stored(index: Index, dataset: str, known: Known) -> Verified:
+    found = index.part(dataset, known.number)
+    if found is None or found.names != known.names or found.stamps != known.stamps:
+        raise ValueError(f"part {known.number} is not what it was")
+    return found
 
 
-def _failure(path: Path) -> dict[str, Any]:
-    note = of_this_schema(read_json(path), path.name)
-    if not is_sealed(note):
-        raise ValueError("it has changed since it was written")
-    check_failure(note)
-    return {name: value for name, value in note.items() if name != "sha256"}
+def _joined(
+    index: Index, dataset: str, scanned: Scanned, parts: Sequence[tuple[int, Verified]]
+) -> list[_Line]:
+    """The records that the index has and that were verified now; small parts of the index become one."""
+    found = [line for part in scanned.verified for line in _lines(part)]
+    loose = [line for line in found if line.stamp]
+    whole = {number: len(scanned.kept.get(number, ())) == len(part.names) for number, part in parts}
+    changes = bool(loose) or not all(whole.values())
+    gone = []
+    for number, part in parts:
+        lines = _lines(part, scanned.kept.get(number, ()))
+        found += lines
+        if changes and not (whole[number] and len(lines) >= FEWEST_PER_PART):
+            gone.append(number)
+            loose += lines
+    index.replace(dataset, gone, list(_parts(loose)))
+    index.replace_packs(dataset, scanned.packs)
+    return sorted(found, key=lambda line: line.name)
+
+
+def _parts(lines: Sequence[_Line]) -> Iterator[Verified]:
+    for start in range(0, len(lines), MOST_TOGETHER):
+        names, rows, stamps, digests = zip(*lines[start : start + MOST_TOGETHER], strict=True)
+        yield Verified(names, stamps, digests, encode(rows))
 
 
 def held_file(folder: Path, name: str) -> bytes | None:
@@ -180,7 +238,7 @@ def held_file(folder: Path, name: str) -> bytes | None:
         return None
 
 
-def iter_results(out: Path) -> Iterator[dict[str, Any]]:
+def iter_results(out: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the result of every whole record (see :class:`Listing`); what is left out is said."""
     listing = list_runs(out)
     listing.tell()
@@ -205,24 +263,13 @@ def _datasets(out: Path, dataset: str | None) -> list[Path]:
     return [root / name for name in names]
 
 
-def _entries(dataset: Path) -> Iterator[_Entry]:
-    """All that lies in a dataset's folder and its packs, sorted, but what is half-written."""
+@contextmanager
+def _reading(out: Path) -> Iterator[None]:
+    """Say which folder can't be read."""
     try:
-        names, packed = entries_of(dataset)
+        yield
     except OSError as error:
-        raise _unreadable(dataset, error) from error
-    for name in sorted(names | packed.keys()):
-        key = name.partition(".")[0]
-        if key:
-            record = _record(dataset / key) if key in names else packed.get(key)
-            yield _Entry(dataset / name, record)
-
-
-def _record(path: Path) -> Contents | None:
-    """A record whose folder was there a moment ago; None for a stranger's file."""
-    if path.is_dir():
-        return Folder(path)
-    return None if path.exists() else contents_of(path)
+        raise _unreadable(Path(error.filename or out), error) from error
 
 
 def _unreadable(folder: Path, error: OSError) -> TsdistillError:

@@ -22,6 +22,8 @@ FILES = frozenset(
     }
 )
 """Every file that an artefact may hold."""
+SMALL = 2**20
+"""Bytes of a file that is read at once to be hashed."""
 LARGEST = 8 * 2**30
 """Bytes of the largest file that is hashed; a sparse file can claim any size."""
 
@@ -38,11 +40,11 @@ class Held:
 
     Attributes:
         files: the bytes of the files that were asked for, by name.
-        listed: names of all files in the manifest.
+        digests: the hash of each file in the manifest, by name.
     """
 
     files: Mapping[str, bytes]
-    listed: frozenset[str]
+    digests: Mapping[str, str]
 
 
 def seal(folder: Path) -> None:
@@ -90,11 +92,13 @@ def hold(stored: Contents, wanted: Collection[str] = ()) -> Held:
                     refuse_long(size, name)
                 found[name] = file.read(size + 1)
                 seen = hashlib.sha256(found[name]).hexdigest()
+            elif size <= SMALL:
+                seen = hashlib.sha256(file.read(size + 1)).hexdigest()
             else:
                 seen = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if seen != digest:
             raise ValueError(f"{name} has changed since it was written")
-    return Held(found, frozenset(entries))
+    return Held(found, {name: digest for name, (_, digest) in entries.items()})
 
 
 def problem_with(stored: Contents) -> str | None:
@@ -131,7 +135,7 @@ def _entries(manifest: Mapping[str, object]) -> dict[str, tuple[int, str]]:
         raise ValueError(f"{MANIFEST} lists no files, or more than an artefact has")
     found = {}
     for name, entry in files.items():
-        if Path(name).name != name or "\0" in name or "\\" in name:
+        if name not in FILES and (Path(name).name != name or "\0" in name or "\\" in name):
             raise ValueError(f"{MANIFEST} names a file outside the folder: {name!r}")
         match entry:
             case {"size": int(size), "sha256": str(digest)} if 0 <= size <= LARGEST and re.fullmatch(

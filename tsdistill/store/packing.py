@@ -98,7 +98,7 @@ def _is_packable(record: Folder, moved: Moved) -> bool:
     try:
         held = hold(record, ("result.json",))
         parse_result(held.files["result.json"], record.path)
-        strange = sorted(record.names() - held.listed - {MANIFEST})
+        strange = sorted(record.names() - held.digests.keys() - {MANIFEST})
         if strange:
             raise ValueError(f"{strange[0]} is no file of a record")
         if _size(record) > LARGEST_CONTENT:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from tsdistill.store.contents import Contents, Opened, identity_of, stamp_of
+from tsdistill.store.contents import Contents, Opened, identity_of
 from tsdistill.store.files import LARGEST_TEXT, opened, size_of
 from tsdistill.store.formats import check_header, parse_tensors
 from tsdistill.store.manifest import FILES
+from tsdistill.store.stamps import Stamp, stamp_of_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,9 +87,9 @@ class Packed(Contents):
         """See :class:`Contents`."""
         return identity_of(self.pack.path)
 
-    def stamp(self) -> tuple[str, float]:
+    def stamp(self) -> Stamp:
         """See :class:`Contents`."""
-        return stamp_of({self.pack.path.name: self.pack.path}, about=self.path.name)
+        return stamp_of_file(str(self.pack.path))
 
 
 class _Slice(io.RawIOBase):
@@ -120,23 +121,26 @@ def pack_files(dataset: Path) -> list[Path]:
     """
     if not dataset.is_dir():
         return []
-    found = [path for path in dataset.iterdir() if is_pack(path) and path.is_file()]
-    return sorted(found, key=_number, reverse=True)
+    found = [path for path in dataset.iterdir() if is_pack(path.name) and path.is_file()]
+    return sorted(found, key=lambda path: number_of(path.name), reverse=True)
 
 
-def _number(path: Path) -> int:
-    named = _file_name.fullmatch(path.name)
+def number_of(name: str) -> int:
+    """The number in a pack's name; 0 if it is the name of something else."""
+    named = _file_name.fullmatch(name)
     return int(named[1]) if named else 0
 
 
-def is_pack(path: Path) -> bool:
-    """Whether a file has a pack's name."""
-    return _file_name.fullmatch(path.name) is not None
+def is_pack(name: str) -> bool:
+    """Whether a file's name is a pack's."""
+    return _file_name.fullmatch(name) is not None
 
 
 def next_pack(dataset: Path) -> Path:
     """The name of the next pack of a dataset; it goes before all that are there."""
-    return dataset / f"pack-{max(map(_number, pack_files(dataset)), default=0) + 1:04}.zip"
+    return (
+        dataset / f"pack-{max((number_of(path.name) for path in pack_files(dataset)), default=0) + 1:04}.zip"
+    )
 
 
 def packs_in(dataset: Path) -> list[Pack]:
@@ -168,7 +172,7 @@ def read_pack(path: Path) -> Pack:
         ValueError: it is no pack as they are written here.
         OSError: it can't be read.
     """
-    return _read_pack(path, stamp_of({path.name: path})[0])
+    return _read_pack(path, stamp_of_file(str(path)).text)
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from tsdistill.store.listing import iter_results
 from tsdistill.store.where import Where
 
 
-def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dict[str, Any]]:
+def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[Mapping[str, Any]]:
     """Results of the stored runs of the given names, by dataset, teacher and id.
 
     Raises:
@@ -25,7 +25,7 @@ def stored_runs(out: Path, only: OnlyConf, where: str | None = None) -> list[dic
 
 def select_runs(
     found: Sequence[Mapping[str, Any]], only: OnlyConf, where: str | None
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """Keep the results, or notes of failed runs, that have the given names and pass the filter.
 
     Raises:
@@ -40,7 +40,7 @@ def select_runs(
         found = [result for result in found if not wanted or result[key] in wanted]
     if not found:
         raise TsdistillError("no stored run has all these names together; drop one of them")
-    return [dict(result) for result in (found if where is None else Where(where).kept(found))]
+    return list(found) if where is None else Where(where).kept(found)
 
 
 def is_selected(result: Mapping[str, Any], only: OnlyConf, where: str | None) -> bool:

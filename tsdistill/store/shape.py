@@ -49,10 +49,17 @@ def _is_plain(value: object, depth: int) -> bool:
     """Whether a value is made of finite numbers, texts and null, and not too deep."""
     if isinstance(value, float):
         return math.isfinite(value)
-    if isinstance(value, dict):
-        return depth > 0 and all(_is_plain(inner, depth - 1) for inner in value.values())
-    if isinstance(value, list):
-        return depth > 0 and all(_is_plain(inner, depth - 1) for inner in value)
+    if not isinstance(value, dict | list):
+        return True
+    if depth <= 0:
+        return False
+    for inner in value.values() if isinstance(value, dict) else value:
+        kind = type(inner)
+        if kind is float:
+            if not math.isfinite(inner):
+                return False
+        elif kind is not str and kind is not int and not _is_plain(inner, depth - 1):
+            return False
     return True
 
 

@@ -4,12 +4,13 @@ import fnmatch
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tsdistill.errors import TsdistillError, nearest
 
 Result = Mapping[str, Any]
 Predicate = Callable[[Result], bool]
+R = TypeVar("R", bound=Result)
 
 IDENTITY = ("id", "dataset", "method", "teacher", "student", "seed", "trial", "status", "flags", "study")
 _MEASURED = (
@@ -78,7 +79,7 @@ class Where:
         """Whether a stored result passes."""
         return self._matches(result)
 
-    def kept(self, results: Sequence[Result]) -> list[Result]:
+    def kept(self, results: Sequence[R]) -> list[R]:
         """The results that pass.
 
         Raises:
