@@ -300,7 +300,7 @@ def _verified(record: Contents | None, looked: Stamp | None) -> _Fresh | None:
             continue
         lasting = time.time() - stamp.changed > YOUNGEST_SECONDS and _is_stamp(record, stamp)
         lasting = lasting and RUN_FILES.issuperset(files.digests)  # a stamp is of no other files
-        whole = {**with_nan(result), "timing": timing, "environment": environment}
+        whole = with_nan({**result, "timing": timing, "environment": environment})
         return _Fresh(record.path.name, whole, stamp.text if lasting else "", files.digests["result.json"])
     return None
 
