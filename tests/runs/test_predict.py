@@ -138,6 +138,7 @@ def test_no_text_commands_a_terminal() -> None:
     [
         (["input=null"], "input is not set"),
         (["input=nothing.csv"], "input=nothing.csv: no such file"),
+        (["input=nothing.csv", "run=zz"], "input=nothing.csv: no such file"),  # told before a run is sought
         (["run=zz"], "run=zz: no run under"),
         (["run="], "run=: no run under"),
         (["method=kd"], "no stored run has method=kd"),

@@ -81,14 +81,27 @@ def _numbered(part: RawPart) -> RawPart:
     return replace(part, labels=tuple(map(str, range(1, len(part.values) + 1))))
 
 
-@contextmanager
-def _as_file(source: str) -> Iterator[Path]:
-    """The file itself; what a pipe gives is copied first, since not every form can be read in one go."""
+def check_there(source: str) -> None:
+    """Refuse what can't be read, before anything long is done.
+
+    Args:
+        source: a path, or ``-`` for standard input.
+
+    Raises:
+        TsdistillError: there is no such file, or it is a folder.
+    """
     path = Path(source).expanduser()
     if source != "-" and not path.exists():
         raise TsdistillError(f"input={source}: no such file (looked for it from {Path.cwd()})")
     if source != "-" and path.is_dir():
         raise TsdistillError(f"input={source} is a folder; name a file")
+
+
+@contextmanager
+def _as_file(source: str) -> Iterator[Path]:
+    """The file itself; what a pipe gives is copied first, since not every form can be read in one go."""
+    check_there(source)
+    path = Path(source).expanduser()
     if source != "-" and stat.S_ISREG(path.stat().st_mode):
         yield path
         return

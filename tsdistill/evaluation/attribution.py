@@ -129,7 +129,7 @@ def occlusion(
         raise TsdistillError(
             f"occlusion: a window of {window} steps does not fit series of {T}; choose 1..{T}"
         )
-    blank, inside = blanked(x, lengths, baseline)
+    blank, inside = _blanked(x, lengths, baseline)
     layers, places = C if by_channel else 1, T - window + 1
     starts = torch.arange(places).repeat(layers).expand(N, -1)
     channels = torch.arange(C).repeat_interleave(places).expand(N, -1) if by_channel else None
@@ -158,7 +158,7 @@ def _attribute(
     batch_size: int,
 ) -> FloatArray:
     """Run a captum method over batches of series; padding gets 0."""
-    blank, inside = blanked(x, lengths, baseline)
+    blank, inside = _blanked(x, lengths, baseline)
     found: list[NDArray[np.float32]] = []
     with evaluating(model) as device, _backward_in_eval():
         for start in range(0, len(x), batch_size):
@@ -174,7 +174,7 @@ def _attribute(
     return np.where(inside, np.concatenate(found), np.float32(0))
 
 
-def blanked(
+def _blanked(
     x: FloatArray, lengths: IntArray | None, baseline: Baseline
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Series (N, C, T) with the baseline in place of all true steps, and which steps are true, (N, 1, T)."""

@@ -16,7 +16,7 @@ from tsdistill.config.schema import Answers, PredictConf, StudentChoiceConf
 from tsdistill.console import said_on_stderr, say
 from tsdistill.data.text import is_number
 from tsdistill.data.types import FloatArray
-from tsdistill.data.unlabelled import read_unlabelled
+from tsdistill.data.unlabelled import check_there, read_unlabelled
 from tsdistill.deploy.bundle import STUDENT
 from tsdistill.deploy.student import Student, probabilities
 from tsdistill.errors import TsdistillError, visible, visible_json
@@ -57,6 +57,7 @@ def predict(conf: PredictConf) -> None:
     if not conf.input:
         raise TsdistillError("input is not set: name a file with series, or input=- for standard input")
     form = _form(conf)
+    check_there(conf.input)
     with said_on_stderr():
         student = _student(conf)
         about = student.about
