@@ -36,7 +36,7 @@ test-ray: $(READY)  ## a sweep on a Ray cluster of two nodes, if Ray's launcher 
 	$(BIN)/python -m pytest -rs tests/runs/test_ray.py
 
 test-faults: $(READY)  ## every stored file damaged in every way, under every command
-	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -q tests/faults
+	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -q tests/faults --basetemp=$$(mktemp -d)
 
 lint: $(READY)
 	$(BIN)/ruff check .
