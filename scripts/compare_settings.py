@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import t
 
 import tsdistill
+from tsdistill.errors import nearest
 
 METRICS = {"average_precision": "AP", "accuracy": "accuracy", "agreement": "agreement", "kl": "KL"}
 PAIR = ["dataset", "seed"]
@@ -24,8 +25,13 @@ def main() -> None:
     asked = parser.parse_args()
     runs = tsdistill.load_results(asked.out).query("status == 'ok' and method == @asked.method")
     default = {name: _value(told) for name, told in (each.split("=", 1) for each in asked.default)}
+    unknown = [name for name in default if name not in runs]
+    if unknown:
+        raise SystemExit(f"{unknown[0]}: no such setting in {asked.out}; {nearest(unknown[0], list(runs))}")
     groups = {key: group.set_index(PAIR) for key, group in runs.groupby(list(default))}
-    base = groups[tuple(default.values())]
+    base = groups.get(tuple(default.values()))
+    if base is None:
+        raise SystemExit(f"no run of {asked.method} in {asked.out} has {' '.join(asked.default)}")
     rows = [
         row(dict(zip(default, key, strict=True)), group, base, asked.part) for key, group in groups.items()
     ]
