@@ -289,3 +289,12 @@ def test_an_index_that_another_process_changed_meanwhile_is_not_used(
     held.clear()
     monkeypatch.setattr(processes, "answer", slow)
     assert repr(list_runs(out)) == repr(first) and held == ["run0", "run2"]
+
+
+def test_a_pack_that_is_a_link_to_nothing_is_named(out: Path) -> None:
+    (out / "runs" / "A" / "pack-0001.zip").symlink_to(out / "nowhere")
+    listing = list_runs(out)
+    assert len(listing.results) == 4
+    assert [(each.name, each.problem) for each in listing.damaged] == [
+        ("A/pack-0001.zip", "it is a link to a file that is not there")
+    ]

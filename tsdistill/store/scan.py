@@ -221,9 +221,15 @@ class _Scan:
             return None
 
     def _pack(self, name: str) -> Pack:
-        """A pack's directory, read once."""
+        """A pack's directory, read once; raises FileNotFoundError if it has been replaced meanwhile."""
+        path = self._dataset / name
         if name not in self._opened:
-            self._opened[name] = read_pack(self._dataset / name)
+            try:
+                self._opened[name] = read_pack(path)
+            except FileNotFoundError:
+                if not path.is_symlink():
+                    raise
+                raise ValueError("it is a link to a file that is not there") from None
         return self._opened[name]
 
     def _is_known(self, name: str) -> bool:
