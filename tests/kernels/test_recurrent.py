@@ -327,7 +327,7 @@ print(digest.hexdigest())
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("TSDISTILL_LONG" not in os.environ, reason="compiles twice; set TSDISTILL_LONG")
+@pytest.mark.skipif("TSDISTILL_LONG" not in os.environ, reason="compiles twice: `make test-all`")
 def test_the_same_bits_whatever_the_instruction_set(tmp_path):
     printed = []
     for variables in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):
