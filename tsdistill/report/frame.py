@@ -1,6 +1,7 @@
 """Stored runs, their curves and their logits as tidy frames."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,10 +243,12 @@ def write_csv(frame: "pd.DataFrame", path: Path) -> None:
 def _csv_lines(frame: "pd.DataFrame") -> Iterator[str]:
     """The text of a CSV file in pieces."""
 
-    def neutral(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
+    @cache
+    def neutral_text(value: str) -> str:
         return f"'{visible(value)}" if value.startswith(_FORMULA) else visible(value)
+
+    def neutral(value: Any) -> Any:
+        return neutral_text(value) if isinstance(value, str) else value
 
     words = [name for name in frame.columns if frame[name].dtype.kind not in "bif"]
     plain = frame.assign(**{name: frame[name].map(neutral) for name in words}).rename(columns=neutral)

@@ -60,7 +60,7 @@ def columns_of(
             found[name] = pd.Series(_inferred(last[name]))
             continue
         parts = [(each, here[name]) for each, here in zip(alike, leaves, strict=True) if name in here]
-        found[name] = pd.Series(_column(parts, len(records)))
+        found[name] = pd.Series(_column(parts, len(records))).reset_index(drop=True)
     return found
 
 
@@ -107,10 +107,6 @@ def _figures(column: Column) -> Column | None:
     return None if all(inner) else Column(kept, column.codes)
 
 
-def _values(column: Column, places: "NDArray[Any]") -> Iterator[Any]:
-    return (column[at] for at in places)
-
-
 def _column(parts: Sequence[tuple[_Alike, Column]], size: int) -> Any:
     """A column of the report from those of its groups."""
     import numpy as np
@@ -120,11 +116,14 @@ def _column(parts: Sequence[tuple[_Alike, Column]], size: int) -> Any:
         for alike, column in parts:
             doubles[alike.rows] = np.asarray(column.values)[alike.places]
         return doubles
-    mixed = np.full(size, np.nan, dtype=object)
+    values: list[Any] = [math.nan]  # of a row that lacks the column
+    which = np.zeros(size, dtype=np.intp)
     for alike, column in parts:
-        for row, value in zip(alike.rows, _values(column, alike.places), strict=True):
-            mixed[row] = value
-    return _inferred(mixed)
+        codes = None if column.codes is None else np.frombuffer(column.codes, np.uint8).astype(np.intp)
+        which[alike.rows] = len(values) + (alike.places if codes is None else codes[alike.places])
+        values.extend(column.values)
+    used, which = np.unique(which, return_inverse=True)
+    return _inferred(values[at] for at in used).take(which)
 
 
 def _inferred(values: "Iterable[Any]") -> Any:

@@ -197,7 +197,8 @@ def sample_columns(
         if size % 2:
             columns = torch.cat([columns, _unused_column(columns, pool_size, generator)], dim=1)
         return columns.sort(dim=-1).values
-    return torch.rand(rows, pool_size, generator=generator).argsort(dim=-1)[:, :size].sort(dim=-1).values
+    priority = torch.rand(rows, pool_size, generator=generator)
+    return priority.topk(size, dim=-1, largest=False, sorted=False).indices.sort(dim=-1).values
 
 
 def _unused_column(columns: Tensor, pool_size: int, generator: torch.Generator) -> Tensor:

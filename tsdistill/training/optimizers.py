@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,14 +10,15 @@ from torch import nn
 from tsdistill.config.schema import Optimizer, TrainingConf
 from tsdistill.errors import TsdistillError
 
-_WRAPPED = ("step", "zero_grad", "add_param_group", "state_dict", "load_state_dict")
+_WRAPPED = ("step", "add_param_group", "state_dict", "load_state_dict")
 
 
 def without_compiler(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """The same optimiser, which doesn't load PyTorch's compiler.
+    """The same optimiser, without PyTorch's compiler and its profiler's marks.
 
     PyTorch shields these methods from its compiler by wrappers that load it at their first call: one to two
-    seconds of every process, though nothing here is compiled. ``differentiable=True`` no longer works.
+    seconds of every process, though nothing here is compiled. A small model's step would spend a tenth of its
+    time on marks for the profiler. ``differentiable=True`` no longer works, nor do hooks on steps.
 
     Args:
         kind: an optimiser's class.
@@ -24,9 +26,18 @@ def without_compiler(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.o
     Returns:
         A subclass whose methods are those that were wrapped; its step runs without gradients.
     """
-    methods = {name: inspect.unwrap(getattr(kind, name)) for name in _WRAPPED}
+    methods: dict[str, Callable[..., Any]] = {name: inspect.unwrap(getattr(kind, name)) for name in _WRAPPED}
     methods["step"] = torch.no_grad()(methods["step"])
+    methods["step"].hooked = True  # type: ignore[attr-defined]  # else PyTorch wraps it again
+    methods["zero_grad"] = _drop_gradients
     return type(kind.__name__, (kind,), methods)
+
+
+def _drop_gradients(optimizer: torch.optim.Optimizer, set_to_none: bool = True) -> None:
+    """Forget all gradients; they are never set to zero instead."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 _KINDS: dict[Optimizer, tuple[Callable[..., torch.optim.Optimizer], dict[str, float]]] = {
