@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each command compiles all of this package's sources
 
 from measures import commands, epochs, hardware, kernel, loading, memory, methods, pools, steps
 from measures.base import Goal, Row

@@ -101,11 +101,12 @@ def run(command: str, overrides: Sequence[str]) -> int:
 
     from tsdistill.config.groups import config_folders
     from tsdistill.config.mistakes import CONFIG_ERRORS, explain
+    from tsdistill.config.once import composed_once
     from tsdistill.config.resolve import conf_folder
     from tsdistill.config.schema import register
     from tsdistill.runs import signals, sweep
 
-    register(config_folders(overrides))
+    register(config_folders(overrides), {command, _asked_about(overrides)})
     sweep.name_sweep()
     # Hydra then raises what it would otherwise print with a traceback of its own and exit status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -117,7 +118,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
         name = _asked_about(overrides) if ASKING[0] in sys.argv else command
         start = hydra.main(config_path=str(conf_folder()), config_name=name, version_base="1.3")
         failures: list[Exception] = []
-        with signals.heeded():
+        with signals.heeded(), composed_once():
             start(_kept_from_hydra(_task(command), failures))()
         for error in failures:
             raise error

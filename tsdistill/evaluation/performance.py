@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
@@ -114,6 +113,8 @@ def _log_softmax(logits: Array) -> Array:
     A sum in the order of the classes would break ties between series by its rounding, and the ranking
     metrics with them.
     """
+    from scipy.special import logsumexp  # here, because it takes long to import
+
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p: Array = shifted - logsumexp(np.sort(shifted, axis=1), axis=1, keepdims=True)
     return log_p

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from tsdistill.data.types import FloatArray, IntArray
 from tsdistill.evaluation.predict import Predict
@@ -136,6 +135,8 @@ def deletion_insertion(
     Returns:
         The curves; a faithful map has a low deletion and a high insertion curve.
     """
+    from scipy.special import softmax  # here, because it takes long to import
+
     N, _, T = x.shape
     lengths = np.full(N, T) if lengths is None else lengths
     inside = np.arange(T) < lengths[:, None]

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
@@ -103,6 +102,8 @@ def is_collapsed(logits: Array) -> bool:
 
 
 def _log_softmax(logits: Array) -> Array:
+    from scipy.special import log_softmax  # here, because it takes long to import
+
     log_p: Array = log_softmax(np.asarray(logits, dtype=np.float64), axis=-1)
     return log_p
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
 from tsdistill.config.schema import CalibrationConf, CalibrationTarget
@@ -55,7 +54,8 @@ def fit_affine(
     Returns:
         The best scale, above 0, and biases.
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # here, because it takes long to import
+    from scipy.special import log_softmax, softmax
 
     logits = np.asarray(logits, dtype=np.float64)
     logits = logits - logits.mean(axis=1, keepdims=True)
@@ -165,6 +165,8 @@ def fit_and_fold(
         ``folded`` into the model. The student as it is, and None, where nothing is fitted: ``target`` is
         none, or a logit is not finite.
     """
+    from scipy.special import softmax
+
     if conf.target is CalibrationTarget.none:
         return model, None
     logits = answer(model).double().numpy()

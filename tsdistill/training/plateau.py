@@ -5,7 +5,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from tsdistill.training.calibration import fit_affine, one_hot
 
@@ -35,6 +34,8 @@ def on_plateau(logits: NDArray[np.float64], y: NDArray[np.int64]) -> bool:
     Returns:
         True where the cross-entropy is above 0.95 of the labels' entropy, or a logit is not finite.
     """
+    from scipy.special import log_softmax  # here, because it takes long to import
+
     if not np.isfinite(logits).all():
         return True
     targets = one_hot(y, logits.shape[1])
