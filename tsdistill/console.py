@@ -87,9 +87,15 @@ def silenced() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Said:
-    """A line that would have been printed."""
+    """A line that would have been printed.
+
+    Attributes:
+        text: the line.
+        once: names what it tells; a sweep shows the first line of each name alone. None if each is shown.
+    """
 
     text: str
+    once: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,10 +131,15 @@ def told_to(listener: Callable[[Said | Shown], None]) -> Iterator[None]:
         _listener = before
 
 
-def say(text: str) -> None:
-    """Print one line as it is."""
+def say(text: str, once: str | None = None) -> None:
+    """Print one line as it is.
+
+    Args:
+        text: the line.
+        once: names what it tells, if a sweep is to show it for the first of its runs alone.
+    """
     if _listener is not None:
-        _listener(Said(visible(_prefix + text)))
+        _listener(Said(visible(_prefix + text), once))
     else:
         console.print(escape(visible(_prefix + text)))
 

@@ -88,6 +88,20 @@ def test_a_log_file_gets_each_result_and_a_line_a_minute(log: io.StringIO, clock
     assert log.getvalue() == f"[1/4] A tsd: test AP 0.9\n{line}"
 
 
+def test_what_is_to_be_said_once_is_shown_for_the_first_of_a_sweep_s_runs(log: io.StringIO) -> None:
+    display, other = sweep(), sweep()
+    with told_to(lambda told: display.hear(0, told)):
+        module.say("the teacher is weak", once="teacher a")
+        module.say("the teacher is weak still", once="teacher a")
+        module.say("another is, too", once="teacher b")
+        module.say("done")
+        module.say("done")
+    with told_to(lambda told: other.hear(0, told)):
+        module.say("weak in the next sweep", once="teacher a")
+    shown = ["the teacher is weak", "another is, too", "done", "done", "weak in the next sweep"]
+    assert log.getvalue().splitlines() == shown
+
+
 def test_only_what_was_trained_teaches_how_long_runs_take(log: io.StringIO, clock: list[float]) -> None:
     display = sweep()
     display.begin(0, "stored")

@@ -153,6 +153,15 @@ def test_every_other_method_runs_too(smoke: Path, tsdistill: Command) -> None:
             assert f"UnitTest {method} lstm_8 seed 0: test AP" in told.out
 
 
+def test_a_sweep_says_once_that_a_teacher_is_weak_and_a_single_run_says_it_too(
+    tsdistill: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "weak_teacher_note", lambda out, result: "no better than a plain one")
+    said = "UnitTest teacher fcn_8, student lstm_8: no better than a plain one\n"
+    assert distill(tsdistill, "-m", "method=kd,dkd", "seed=1,2").out.count(said) == 1
+    assert distill(tsdistill, "method=tsd", "seed=1").out.endswith(said)
+
+
 def test_layers_that_do_not_fit_are_refused_before_a_teacher_is_trained(
     tmp_path: Path, tsdistill: Command
 ) -> None:

@@ -64,6 +64,7 @@ class Display:
     _rows: dict[int, _Row] = field(default_factory=dict)
     _kinds: Counter[Kind] = field(default_factory=Counter)
     _total: int = 0
+    _heard: set[str] = field(default_factory=set)
     _told: float = field(default_factory=lambda: time.monotonic())
 
     def __post_init__(self) -> None:
@@ -100,8 +101,12 @@ class Display:
         self.tick()
 
     def hear(self, number: int, told: Said | Shown) -> None:
-        """A job says something, or how far it is."""
+        """A job says something, or how far it is; what is to be said once is shown once."""
         if isinstance(told, Said):
+            if told.once in self._heard:
+                return
+            if told.once is not None:
+                self._heard.add(told.once)
             # Left to itself a terminal breaks lines within words; in a file they stay whole.
             console.print(escape(told.text), soft_wrap=not is_live())
             return

@@ -130,7 +130,8 @@ def distill(
         failed.unlink(missing_ok=True)
     say(f"{run.title}: {'' if fresh else 'already there, '}{(summary or _summary)(result)}")
     if fresh and spec.taught and (note := weak_teacher_note(job.out, result)):
-        say(f"{run.title}: {note}")
+        pair = f"{name} teacher {result['teacher']}, student {result['student']}"
+        say(f"{pair}: {note}", once=f"weak {pair}")
     return result
 
 
