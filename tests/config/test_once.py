@@ -6,6 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
@@ -71,6 +72,18 @@ def test_values_to_sweep_over_are_refused_in_a_run_and_the_mode_is_still_seen() 
                 hydra.compose_config("distill", ["seed=1,2"], RunMode.RUN)
             assert hydra.get_mode("distill", ["experiment=smoke"]) is RunMode.MULTIRUN
             assert hydra.get_mode("distill", ["no_such=1"]) is None
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_a_command_that_has_registered_its_own_schema_alone_finds_an_ensembles_members(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ConfigStore.instance()
+    kept = {name: node for name, node in store.repo.items() if not name.endswith("_schema.yaml")}
+    monkeypatch.setattr(store, "repo", kept)  # as in a new process; other tests have registered all
+    words = ["dataset.name=UnitTest", "dataset.download=false", "saliency.window=5", "hardware=cpu"]
+    assert run("distill", [*words, "teacher=ensemble", "why=true"]) == 0
+    assert "UnitTest tsd lstm_8 seed 0: not stored" in capsys.readouterr().out
 
 
 def test_hydra_is_as_before_afterwards() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from tsdistill.config.schema import register_schemas
 from tsdistill.errors import TsdistillError, nearest
 
 
@@ -23,7 +24,7 @@ def expand_members(conf: DictConfig) -> None:
     names = conf.teacher.get("members")
     if not isinstance(names, ListConfig):
         return
-    default = compose("train-teacher", [f"teacher={conf.teacher.name}"]).teacher.training
+    default = compose_teacher(conf.teacher.name).teacher.training
     changed = {key: value for key, value in conf.teacher.training.items() if value != default[key]}
     if not names or len(set(names)) < len(names):
         raise TsdistillError(
@@ -33,6 +34,12 @@ def expand_members(conf: DictConfig) -> None:
     conf.teacher.members = {str(name): _settings(str(name), changed) for name in names}
 
 
+def compose_teacher(name: str) -> DictConfig:
+    """The config of ``train-teacher`` for a teacher; must be called within a command, whichever it is."""
+    register_schemas(["train-teacher"])  # a command has registered its own alone
+    return compose("train-teacher", [f"teacher={name}"])
+
+
 def _settings(name: str, training: dict[Any, Any]) -> Any:
     """A teacher's settings, as plain values."""
     from hydra.core.global_hydra import GlobalHydra
@@ -40,7 +47,7 @@ def _settings(name: str, training: dict[Any, Any]) -> Any:
     known = GlobalHydra.instance().config_loader().get_group_options("teacher")
     if name not in known:
         raise TsdistillError(f"teacher.members: there is no teacher '{name}'; {nearest(name, known)}")
-    composed = compose("train-teacher", [f"teacher={name}"])
+    composed = compose_teacher(name)
     composed.teacher.training.update(training)
     expand_members(composed)
     return OmegaConf.to_container(composed.teacher, resolve=True, enum_to_str=True)

@@ -667,18 +667,23 @@ def _the_one_store(memo: object) -> ConfigStore:
     return ConfigStore.instance()
 
 
-def register(folders: Iterable[Path] = (), commands: Iterable[str] = COMMANDS) -> None:
-    """Put what no file holds into Hydra's ConfigStore: schemas, models in both roles, methods with TSD added.
-
-    Args:
-        folders: folders of configs besides the package's own, whose models and methods are put there too.
-        commands: whose schemas are wanted; to store all takes a tenth of a second.
-    """
+def register_schemas(commands: Iterable[str]) -> None:
+    """Put schemas into Hydra's ConfigStore, if they are not there; to store all takes a tenth of a second."""
     store = ConfigStore.instance()
     store.__deepcopy__ = _the_one_store  # type: ignore[attr-defined]
     for command in commands:
         if f"{command}_schema.yaml" not in store.repo:
             store.store(name=f"{command}_schema", node=COMMANDS[command])
+
+
+def register(folders: Iterable[Path] = (), commands: Iterable[str] = COMMANDS) -> None:
+    """Put what no file holds into Hydra's ConfigStore: schemas, models in both roles, methods with TSD added.
+
+    Args:
+        folders: folders of configs besides the package's own, whose models and methods are put there too.
+        commands: whose schemas are wanted, see ``register_schemas``.
+    """
+    register_schemas(commands)
     folders = list(folders)
     register_models(folders)
     register_additions(folders)

@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from tsdistill.config.canonical import canonical
-from tsdistill.config.members import expand_members
+from tsdistill.config.members import compose_teacher, expand_members
 from tsdistill.config.mistakes import CONFIG_ERRORS
 from tsdistill.config.resolve import recorded_settings
 from tsdistill.errors import TsdistillError
@@ -56,7 +56,7 @@ def with_members_named(result: Mapping[str, Any]) -> dict[str, Any]:
 def _written_out(result: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
     """Settings of members of these names under a result's training; none if there are no such teachers."""
     try:
-        composed = compose("train-teacher", overrides=[f"teacher={result['teacher']}"])
+        composed = compose_teacher(result["teacher"])
         OmegaConf.set_struct(composed, False)
         composed.teacher.members = names
         for key, value in result["settings"].items():
