@@ -91,6 +91,38 @@ def test_only_what_was_asked_for_is_said_to_be_left_out(
     assert "left out: the teacher's maps and the agreement with them\n" in told
 
 
+@pytest.fixture
+def ensemble(folder: Path, tmp_path: Path) -> tuple[str, ...]:
+    """The words for this teacher beside a forest."""
+    own = tmp_path / "conf" / "teacher"
+    own.mkdir(parents=True)
+    (own / "told.yaml").write_text(f"defaults: [answers]\npath: {folder / 'q' / 'answers.npz'}\n")
+    members = "teacher.members=[told,random_forest]"
+    return (f"--config-dir={own.parent}", "teacher=ensemble", "teacher.kind.size=1", members)
+
+
+def test_an_ensemble_with_it_answers_no_new_series_either(
+    ensemble: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ("training.epochs=1", "saliency.perturbations=4", "method=tsd_kd")
+    assert run("distill", [*DATA, CPU, *ensemble, *short, f"out={tmp_path}"]) == 0
+    assert run("evaluate", [*QUICK, f"out={tmp_path}"]) == 0
+    assert "teacher ensemble answers no new series, so these are left out" in capsys.readouterr().out
+    assert run("explain", ["data_root=null", CPU, f"out={tmp_path}"]) == 2
+    assert "teacher ensemble of UnitTest answers no new series" in capsys.readouterr().err
+
+
+def test_what_asks_new_series_in_training_is_refused_before_a_member_is_trained(
+    ensemble: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*DATA, CPU, *ensemble, f"out={tmp_path}"]
+    assert run("distill", [*words, "method=tsd_kd", "saliency.mode=online"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "teacher ensemble answers no new series; use saliency.mode=cached\n"
+    )
+    assert not (tmp_path / "teachers").exists()
+
+
 def test_its_own_maps_are_refused_in_a_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", ["data_root=null", CPU, f"out={folder / 'out'}"]) == 2
     assert capsys.readouterr().err == (

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from tsdistill.errors import TsdistillError
-from tsdistill.teachers.base import AnswerModule, Teacher
+from tsdistill.teachers.answers import AnswersTeacher
+from tsdistill.teachers.base import ANSWERS, AnswerModule, Teacher
 from tsdistill.teachers.ensemble import Ensemble, Member
 from tsdistill.teachers.estimator import EstimatorTeacher
 from tsdistill.teachers.network import NetworkTeacher
@@ -59,6 +60,14 @@ def test_a_training_series_is_answered_by_each_members_own_fold():
     assert first.tolist() == [0, 1, 2] and last.tolist() == [3]
     assert whole(X).exp()[0].tolist() == pytest.approx([0.5, 0.15, 0.35])
     assert folded(X).exp()[0].tolist() == pytest.approx([0.15, 0.15, 0.7])
+
+
+def test_new_series_are_answered_only_if_each_member_answers_them():
+    def of(*members: Teacher) -> Ensemble:
+        return Ensemble([Member(str(n), lambda m=m: m, _task) for n, m in enumerate(members)])
+
+    assert of(Fixed(ONE), Fixed(OTHER)).provides == ANSWERS
+    assert of(Fixed(ONE), AnswersTeacher("answers.csv")).provides == ANSWERS - {"teacher_answers"}
 
 
 def test_each_of_several_has_a_seed_of_its_own_and_the_first_the_ensemble_s():

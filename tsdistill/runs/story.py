@@ -258,6 +258,12 @@ def _refuse_lacking_teacher(spec: RunSpec, teacher: Teacher) -> None:
             f"{spec.conf.teacher.name} ({type(teacher).__name__}) does not provide; "
             "choose a method that needs its answers alone, such as kd, tsd or tsd_kd"
         )
+    online = "windows" in spec.needs and spec.conf.saliency.mode.value == "online"
+    if online and "teacher_answers" not in teacher.provides:
+        raise TsdistillError(
+            f"saliency.mode=online asks the teacher anew in each step, and teacher {spec.conf.teacher.name} "
+            "answers no new series; use saliency.mode=cached"
+        )
 
 
 def _refuse_unfit_layers(spec: RunSpec, job: Job, student: nn.Module) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsdistill.errors import TsdistillError
-from tsdistill.teachers.base import AnswerModule, FitTask, Teacher
+from tsdistill.teachers.base import ANSWERS, AnswerModule, FitTask, Teacher
 from tsdistill.training.seeds import generator_of
 
 
@@ -32,6 +32,9 @@ class Member:
 class Ensemble(Teacher):
     """The mean of several teachers, each trained from ``size`` seeds.
 
+    It provides what follows from answers, as far as each member does: with a file of answers among them it
+    answers no new series either.
+
     Args:
         members: the teachers of ``teacher.members``.
         size: how many of each; the first has the ensemble's own seed.
@@ -47,6 +50,8 @@ class Ensemble(Teacher):
     ) -> None:
         if size < 1:
             raise TsdistillError(f"teacher.kind.size={size} should be 1 or more")
+        # Before anything is trained, so that a method that needs more is refused; to build one costs nothing.
+        self.provides = ANSWERS.intersection(*(member.build().provides for member in members))  # type: ignore[misc]
         self._members = [(member, number) for number in range(size) for member in members]
         self._combine = combine
         self._teachers: list[Teacher] = []
