@@ -22,6 +22,7 @@ from tsdistill.cli import run
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import register
 from tsdistill.console import console
+from tsdistill.data import archive
 from tsdistill.report.options import Options
 from tsdistill.report.records import frame_of_runs, read_records
 from tsdistill.report.write import write_report
@@ -771,3 +772,20 @@ def test_asking_why_makes_no_folder_and_trains_no_teacher(tsdistill: Command) ->
     assert told.status == 0 and f"teacher fcn_8 ({weights.parent.name}) is not stored" in told.out
     assert "stored as" in told.out
     assert not weights.exists()
+
+
+def test_asking_why_downloads_nothing(tsdistill: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(name: str, *_: Any) -> Path:
+        raise AssertionError(f"{name} is fetched")
+
+    monkeypatch.setattr(archive, "fetch", fetch)
+    fetching = [word for word in TINY if word != "dataset.download=false"]
+    told = tsdistill("distill", *fetching, "dataset.name=Wafer", "why=true")
+    assert (told.status, told.out) == (2, "")
+    assert told.err == (
+        "tsdistill: Wafer is not on this machine, and why=true downloads nothing; "
+        "`tsdistill datasets download=Wafer` does\n"
+    )
+    assert distill(tsdistill, "method=kd").status == 0
+    told = tsdistill("distill", *fetching, "method=kd", "why=true")
+    assert "stored as" in told.out

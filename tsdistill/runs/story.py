@@ -17,6 +17,9 @@ from tsdistill.config.members import expand_members
 from tsdistill.config.resolve import check_composed, settle_method
 from tsdistill.config.schema import DistillConf, TeacherTaskConf
 from tsdistill.console import say
+from tsdistill.data.archive import check_name, find_here
+from tsdistill.data.load import check_root
+from tsdistill.data.names import known_names, modern_name
 from tsdistill.errors import TsdistillError
 from tsdistill.evaluation.substitution import is_collapsed, substitution
 from tsdistill.methods.build import build_stages
@@ -136,7 +139,8 @@ def distill(
 
 
 def _explain(spec: RunSpec) -> dict[str, Any]:
-    """Tell whether a run is stored and, if not, what is new about it."""
+    """Tell whether a run is stored and, if not, what is new about it; nothing is downloaded."""
+    spec = replace(spec, conf=_without_download(spec.conf))
     job = _prepared(spec)
     keys = [key_of("teacher", facts_of(job, seed)) for seed in seeds_of(job)]
     teachers = {key: read_teacher(job.out, job.dataset.name, key) for key in keys}
@@ -147,6 +151,26 @@ def _explain(spec: RunSpec) -> dict[str, Any]:
     for line in explain_run(job.out, job.dataset.name, run.id, run.facts):
         say(f"{spec.title}: {line}")
     return {}
+
+
+def _without_download(conf: DistillConf) -> DistillConf:
+    """A run's settings for one who only asks; no key depends on ``dataset.download``.
+
+    Raises:
+        TsdistillError: the dataset would have to be downloaded.
+    """
+    if "download" not in conf.dataset:
+        return conf
+    check_name(conf.dataset["name"])
+    name, _ = modern_name(conf.dataset["name"])
+    root = None if conf.data_root is None else Path(conf.data_root)
+    check_root(root)
+    if name in known_names() and find_here(name, root, Path(conf.out) / "data") is None:
+        raise TsdistillError(
+            f"{name} is not on this machine, and why=true downloads nothing; "
+            f"`tsdistill datasets download={name}` does"
+        )
+    return replace(conf, dataset={**conf.dataset, "download": False})
 
 
 def record_failure(composed: DictConfig, error: str) -> None:
