@@ -35,6 +35,12 @@ OWN = ": it has settings of its own; --cfg job shows them"
         ("mehtod=tsd", "mehtod: there is no setting 'mehtod'; did you mean 'method'?"),
         ("training.lrr=1", "training.lrr: training has no key 'lrr'; did you mean 'lr'?"),
         ("method.lamda=1", "method.lamda: method has no key 'lamda'; did you mean 'lam'?"),
+        (
+            "learning_rate=1",
+            "learning_rate: there is no setting 'learning_rate'; did you mean 'training.lr'?",
+        ),
+        ("teacher.lr=1", "teacher.lr: teacher has no key 'lr'; did you mean 'teacher.training.lr'?"),
+        ("epochs=5", "epochs: there is no setting 'epochs'; did you mean 'training.epochs'?"),
         ("training.lr=abc", "training.lr=abc should be a number"),
         ("seed=1.5", "seed=1.5 should be a whole number"),
         ("training.epochs=null", "training.epochs=null should be a whole number"),

@@ -1,7 +1,7 @@
 """Hydra's and OmegaConf's complaints in one or two lines, with the nearest valid name."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -108,9 +108,9 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     parent: Any = error.parent_node
     names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     where = f"{parent_path} has no key '{key}'" if parent_path else f"there is no setting '{key}'"
-    deeper = [f"{name}.{key}" for name in names if _holds(parent, name, key)]
-    near = nearest(deeper[0], deeper) if deeper else nearest(key, map(_written, names))
-    return f"{full_key}: {where}; {near}"
+    below = _deeper(parent) if isinstance(parent, DictConfig) else ()
+    deeper = [f"{parent_path}.{name}" if parent_path else name for name in below]
+    return f"{full_key}: {where}; {nearest(key, map(_written, names), deeper)}"
 
 
 def _written(name: str) -> str:
@@ -118,9 +118,16 @@ def _written(name: str) -> str:
     return "from" if name == "sources" else name
 
 
-def _holds(parent: DictConfig, name: str, key: str) -> bool:
-    node = parent._get_node(name)
-    return isinstance(node, DictConfig) and not node._is_missing() and not node._is_none() and key in node
+def _deeper(parent: DictConfig, path: str = "") -> Iterator[str]:
+    """The dotted paths of what lies below a config's own settings; Hydra's are left out."""
+    for key in parent:
+        name, node = str(key), parent._get_node(key)
+        if path:
+            yield f"{path}{name}"
+        if name == "hydra" or not isinstance(node, DictConfig):
+            continue
+        if not (node._is_missing() or node._is_none() or node._is_interpolation()):
+            yield from _deeper(node, f"{path}{name}.")
 
 
 def _hydra(error: BaseException) -> str:
