@@ -46,6 +46,7 @@ def a_file(folder: Path) -> None:
 
 NO_DEVICE = f"PyTorch {torch.__version__} sees no such device here; use hardware.device=auto or cpu"
 
+NO_FLAG = "there is no such flag; settings are written NAME=VALUE without dashes, such as training.epochs=5"
 WRONG = [
     # groups, keys and names
     ("mehtod=tsd", "mehtod: there is no setting 'mehtod'; did you mean 'method'?"),
@@ -170,8 +171,9 @@ WRONG = [
     ),
     # words that are no overrides
     ("method", "method: a setting is written NAME=VALUE, without spaces"),
-    ("--method tsd", "--method: there is no such flag; a setting is written method=VALUE"),
-    ("--train=tsd", "--train=tsd: there is no such flag; a setting is written train=VALUE"),
+    ("--epochs 5", f"--epochs: {NO_FLAG}"),
+    ("--train=tsd", f"--train=tsd: {NO_FLAG}"),
+    ("-e 5", f"-e: {NO_FLAG}"),
     ("-m method=none,tds", "method=tds: there is no such method; did you mean 'tsd'?"),
 ]
 

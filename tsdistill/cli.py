@@ -317,7 +317,7 @@ def _refuse_flags(command: str, words: Sequence[str]) -> None:
     """Refuse ``--method tsd``, for which argparse would print its usage, and ``-m`` where nothing is swept.
 
     Raises:
-        TsdistillError: a word is a long flag that Hydra doesn't have, or one that the command doesn't take.
+        TsdistillError: a word is a flag that Hydra doesn't have, or one that the command doesn't take.
     """
     from hydra._internal.utils import get_args_parser
 
@@ -328,8 +328,16 @@ def _refuse_flags(command: str, words: Sequence[str]) -> None:
     known = get_args_parser()._option_string_actions
     for word in words:
         flag = word.partition("=")[0]
-        if flag.startswith("--") and not any(name.startswith(flag) for name in known):
-            raise TsdistillError(f"{word}: there is no such flag; a setting is written {flag[2:]}=VALUE")
+        if flag.startswith("-") and not any(_is_flag(flag, name) for name in known):
+            raise TsdistillError(
+                f"{word}: there is no such flag; settings are written NAME=VALUE without dashes, "
+                "such as training.epochs=5"
+            )
+
+
+def _is_flag(word: str, name: str) -> bool:
+    """Whether argparse takes a word for a flag: the beginning of a long one, or a short one and its value."""
+    return name.startswith(word) or (not word.startswith("--") and word.startswith(name))
 
 
 def _flags_last(words: Sequence[str]) -> list[str]:
