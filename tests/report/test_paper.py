@@ -15,6 +15,8 @@ from tsdistill.report.options import Options
 from tsdistill.store.manifest import seal
 from tsdistill.store.records import run_folder
 
+from .conftest import make_record, store
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "paper"
 METHODS = ("none", "kd", "fitnets", "tsd", "tsd_kd")
 
@@ -28,18 +30,27 @@ def lacking(tex: str) -> list[str]:
     return [name for name, answer in asked.items() if answer.returncode]
 
 
-@pytest.mark.skipif(not os.environ.get("TSDISTILL_LONG"), reason="compiles a paper: `make test-all`")
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on the PATH: the paper is not compiled")
-def test_the_paper_has_two_tables_three_figures_and_no_overfull_box(record, stored, tmp_path):
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("TSDISTILL_LONG"), reason="compiles a paper: `make test-all`"),
+    pytest.mark.skipif(
+        not shutil.which("pdflatex"), reason="no pdflatex on the PATH: the paper is not compiled"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    """The folder in which the paper was compiled."""
+    tmp_path = tmp_path_factory.mktemp("paper")
     if shutil.which("kpsewhich") and (missing := lacking((EXAMPLE / "paper.tex").read_text())):
         pytest.skip(f"the TeX on the PATH lacks {', '.join(missing)}: the paper is not compiled")
     runs = [
-        record(name, method, seed, ap=0.5 + (len(name) + len(method) + seed) / 100)
+        make_record(name, method, seed, ap=0.5 + (len(name) + len(method) + seed) / 100)
         for name in ("GunPoint", "ItalyPowerDemand")
         for method in METHODS
         for seed in (1, 2)
     ]
-    out = stored(runs)
+    out = store(tmp_path, runs)
     for run in runs:
         run["data"]["test"] = 150 if run["dataset"] == "GunPoint" else 1029
         folder = run_folder(out, run["dataset"], run["id"])
@@ -65,11 +76,18 @@ def test_the_paper_has_two_tables_three_figures_and_no_overfull_box(record, stor
         if missing := re.search(r"File `([\w.-]+\.(sty|cls|def))' not found", done.stdout):
             pytest.skip(f"the TeX on the PATH lacks {missing[1]}, which a package needs")
         assert done.returncode == 0, done.stdout[-2000:]
+    return paper
+
+
+def test_the_paper_has_two_tables_three_figures_and_no_overfull_box(paper):
     log = (paper / "paper.log").read_text(encoding="utf-8", errors="replace")
     assert "Overfull" not in log
     assert "undefined" not in log
     assert len(set(re.findall(r"<use report/figures/+[\w-]+\.pdf", log))) == 3
     assert len(re.findall(r"\(\./?report/tables/|\(report/tables/", log)) == 2
-    if shutil.which("pdffonts"):
-        fonts = subprocess.run(["pdffonts", "paper.pdf"], cwd=paper, capture_output=True, text=True).stdout
-        assert "TrueType" in fonts and "Type 3" not in fonts
+
+
+@pytest.mark.skipif(not shutil.which("pdffonts"), reason="no pdffonts on the PATH: fonts are not looked at")
+def test_the_paper_has_no_type_3_font(paper):
+    fonts = subprocess.run(["pdffonts", "paper.pdf"], cwd=paper, capture_output=True, text=True).stdout
+    assert "TrueType" in fonts and "Type 3" not in fonts
