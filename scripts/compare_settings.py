@@ -56,7 +56,7 @@ def row(settings: dict[str, object], runs: pd.DataFrame, base: pd.DataFrame, par
         **settings,
         "runs": len(runs),
         **{shown: runs[name].mean() for name, shown in names.items()},
-        "AP - default": f"{gaps.mean():+.3f} ({gaps.mean() - half:+.3f} to {gaps.mean() + half:+.3f})",
+        "AP minus default": f"{gaps.mean():+.3f} ({gaps.mean() - half:+.3f} to {gaps.mean() + half:+.3f})",
         "time": times.median(),
     }
 
