@@ -77,7 +77,7 @@ def archive_root() -> Path:
         )
     root = Path(named)
     if not (root / "UCRArchive_2018").is_dir():
-        fault = "holds no UCRArchive_2018/" if root.is_dir() else "is no folder"
+        fault = "holds no UCRArchive_2018/" if root.is_dir() else "is not a folder"
         pytest.fail(
             f"TSDISTILL_DATA={named} {fault}; correct it, or unset it to skip archive tests", pytrace=False
         )

@@ -150,7 +150,7 @@ def one_stage(**changes):
         ),
         (
             one_stage(terms={"ce": CE, "kd": {"_target_": "torch.nn.ReLU"}}),
-            "method.stages.s.terms.kd._target_=torch.nn.ReLU is no tsdistill.methods.base.LossTerm",
+            "method.stages.s.terms.kd._target_=torch.nn.ReLU is not a tsdistill.methods.base.LossTerm",
         ),
     ],
 )

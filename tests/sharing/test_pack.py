@@ -103,7 +103,7 @@ def test_a_record_that_is_not_whole_stays_a_folder_and_is_named(out, capsys):
     assert cli.run("pack", (f"out={out}",)) == 1
     said = capsys.readouterr()
     assert "GunPoint/a1 stays as it is: weights.safetensors has changed since it was written" in said.out
-    assert "GunPoint/b2 stays as it is: notes.txt is no file of a record" in said.out
+    assert "GunPoint/b2 stays as it is: notes.txt is not a file of a record" in said.out
     assert said.err == f"2 runs packed under {out}; 2 stay as they are, see above\n"
     assert (out / "runs" / "GunPoint" / "b2" / "notes.txt").read_text() == "mine"
 

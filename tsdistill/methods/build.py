@@ -63,5 +63,5 @@ def _build_term(node: Mapping[str, Any], path: str) -> LossTerm:
     except Exception as error:  # whatever a user's constructor may raise
         raise TsdistillError(f"{path}: {str(error) or type(error).__name__}") from error
     if not isinstance(term, LossTerm):
-        raise TsdistillError(f"{path}._target_={node['_target_']} is no tsdistill.methods.base.LossTerm")
+        raise TsdistillError(f"{path}._target_={node['_target_']} is not a tsdistill.methods.base.LossTerm")
     return term

@@ -86,7 +86,7 @@ def _fields(row: Mapping[str, str | None], path: Path, line: int) -> tuple[str, 
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise _malformed(path, line, f"value={found['value']} is no number")
+        raise _malformed(path, line, f"value={found['value']} is not a number")
     return found["dataset"], found["name"], found["metric"], value, found["protocol"]
 
 

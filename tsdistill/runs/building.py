@@ -42,7 +42,8 @@ def built_teacher(job: Job, conf: TeacherConf | None = None, place: str = "teach
     except Exception as error:  # whatever a user's constructor may raise
         raise TsdistillError(f"{kind}: {str(error) or type(error).__name__}") from error
     if not isinstance(teacher, Teacher):
-        raise TsdistillError(f"{kind}._target_={conf.kind['_target_']} is no tsdistill.teachers.base.Teacher")
+        target = conf.kind["_target_"]
+        raise TsdistillError(f"{kind}._target_={target} is not a tsdistill.teachers.base.Teacher")
     return teacher
 
 

@@ -125,7 +125,7 @@ class Study:
                 pruner=self._pruner_made(),
             )
         except (ValueError, KeyError, AssertionError) as error:
-            raise TsdistillError(f"{self._path} is no whole study ({error}); remove it") from error
+            raise TsdistillError(f"{self._path} is not a whole study ({error}); remove it") from error
 
     def _pruner_made(self) -> Any:
         from optuna.pruners import MedianPruner, NopPruner

@@ -100,7 +100,7 @@ def _is_packable(record: Folder, moved: Moved) -> bool:
         parse_result(held.files["result.json"], record.path)
         strange = sorted(record.names() - held.digests.keys() - {MANIFEST})
         if strange:
-            raise ValueError(f"{strange[0]} is no file of a record")
+            raise ValueError(f"{strange[0]} is not a file of a record")
         if _size(record) > LARGEST_CONTENT:
             raise ValueError(f"it has more than {LARGEST_CONTENT:,} bytes")
     except BROKEN as problem:

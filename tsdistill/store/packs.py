@@ -183,7 +183,7 @@ def _read_pack(path: Path, stamp: str) -> Pack:
             with ZipFile(file) as found:
                 members = found.infolist()
         except _UNREADABLE as error:
-            raise ValueError(f"it is no whole pack: {error}") from error
+            raise ValueError(f"it is not a whole pack: {error}") from error
     _refuse_foreign(members, end)
     records: dict[str, dict[str, ZipInfo]] = {}
     for member in members:

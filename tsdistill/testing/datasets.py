@@ -44,4 +44,4 @@ def _check_part(name: str, part: RawPart) -> None:
     assert part.lengths.shape == shape[:2], f"lengths of the {name} part are not (N, C)"
     assert part.lengths.max() <= shape[2], f"a length of the {name} part is above T = {shape[2]}"
     assert not np.isinf(part.values).any(), f"a value of the {name} part is infinite; write NaN for a gap"
-    assert all(isinstance(label, str) for label in part.labels), f"a label of the {name} part is no text"
+    assert all(isinstance(label, str) for label in part.labels), f"a label of the {name} part is not text"

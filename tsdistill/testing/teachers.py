@@ -23,7 +23,7 @@ def check_teacher(build: Callable[[], Teacher]) -> None:
         AssertionError: one line that says what is wrong.
     """
     teacher, task = build(), _task(0)
-    assert isinstance(teacher, Teacher), f"{type(teacher).__name__} is no tsdistill.teachers.base.Teacher"
+    assert isinstance(teacher, Teacher), f"{type(teacher).__name__} is not a tsdistill.teachers.base.Teacher"
     assert teacher.provides >= ANSWERS, "provides lacks what every teacher has: write ANSWERS | {...}"
     teacher.fit(task)
     _check_answers(teacher, task)
