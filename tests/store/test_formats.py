@@ -58,6 +58,12 @@ def test_config_survives_yaml():
     assert found == config and list(found) == list(config)
 
 
+def test_a_config_that_was_read_and_changed_is_read_again_as_it_is_stored() -> None:
+    text = to_yaml({"a": {"b": [1, 2]}})
+    from_yaml(text)["a"]["b"].append(3)
+    assert from_yaml(text) == {"a": {"b": [1, 2]}}
+
+
 @pytest.mark.parametrize("text", ["a: [", "- 1", "just text: : x"])
 def test_malformed_config_is_a_value_error(text):
     with pytest.raises(ValueError, match="config is"):

@@ -11,6 +11,8 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +83,7 @@ def parse_json(text: bytes | str, name: str) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def sealed(note: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +122,12 @@ def from_yaml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is malformed, no mapping, too long or too deep, or holds one of these.
     """
+    return deepcopy(_parsed_yaml(text))
+
+
+@lru_cache(maxsize=16)
+def _parsed_yaml(text: str) -> dict[str, Any]:
+    """See ``from_yaml``; the runs of a sweep read their teacher's config again and again."""
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError  # type: ignore[import-untyped]
