@@ -13,11 +13,13 @@ def main() -> None:
     """Print one line for each folder."""
     parser = argparse.ArgumentParser(description="compare stored teachers on their validation parts")
     parser.add_argument("folders", nargs="+", metavar="NAME=FOLDER")
-    for name, folder in (each.split("=", 1) for each in parser.parse_args().folders):
+    for name, _, folder in (each.partition("=") for each in parser.parse_args().folders):
         stored = [
             json.loads(path.read_text())["validation"]
             for path in Path(folder).glob("teachers/*/*/metrics.json")
         ]
+        if not stored:
+            parser.error(f"{name}: no teachers are stored under {folder}")
         ap, accuracy = (
             fmean(each[metric] for each in stored) for metric in ("average_precision", "accuracy")
         )
