@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 OUT ?= tsdistill-out
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all test-faults test-kills test-ray test-qemu lint types tests test-page benchmark five-sets controls paper paper-as-released modern planted architectures published clean
+.PHONY: help setup demo test test-all test-faults test-kills test-ray test-slurm test-qemu lint types tests test-page benchmark five-sets controls paper paper-as-released modern planted architectures published clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,9 @@ test-kills: $(READY)  ## a sweep whose processes are killed 100 times at random 
 
 test-ray: $(READY)  ## a sweep on a Ray cluster of two nodes, if Ray's launcher is installed
 	$(BIN)/python -m pytest -rs tests/runs/test_ray.py
+
+test-slurm: $(READY)  ## sweeps on a Slurm of one node that dies, if its packages are installed; needs root
+	TSDISTILL_SLURM=1 $(BIN)/python -m pytest -rs tests/runs/test_slurm.py
 
 test-faults: $(READY)  ## every stored file damaged in every way, under every command
 	OMP_NUM_THREADS=1 TSDISTILL_LONG=1 $(BIN)/python -m pytest -q tests/faults --basetemp=$$(mktemp -d)

@@ -9,12 +9,15 @@ export SLURM_CONF="$folder/slurm.conf"
 
 if [ "${2:-}" = stop ]; then
     for name in slurmd slurmctld; do
-        if [ -f "$folder/$name.pid" ]; then kill "$(cat "$folder/$name.pid")"; fi
+        if [ -f "$folder/$name.pid" ]; then kill "$(cat "$folder/$name.pid")" || true; fi
     done
+    if [ -f "$folder/munged" ]; then munged --stop && rm "$folder/munged"; fi
     exit
 fi
 
 host=$(hostname -s)
+# Cores by getconf, since nproc counts no more than OMP_NUM_THREADS. A task that is queued again waits until its
+# credential has expired: 5 seconds here, 2 minutes by default.
 mkdir -p "$folder/state" "$folder/spool" /run/munge
 chown munge:munge /run/munge
 cat >"$SLURM_CONF" <<CONF
@@ -24,9 +27,10 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
+AuthInfo=cred_expire=5
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/affinity
 JobAcctGatherType=jobacct_gather/linux
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -38,7 +42,7 @@ SlurmctldPidFile=$folder/slurmctld.pid
 SlurmdPidFile=$folder/slurmd.pid
 SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd.log
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$(awk '/MemTotal/ {print int($2 / 1280)}' /proc/meminfo)
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(getconf _NPROCESSORS_ONLN) RealMemory=$(awk '/MemTotal/ {print int($2 / 1280)}' /proc/meminfo)
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 PartitionName=main Nodes=$host Default=YES DefMemPerCPU=1000 PriorityTier=1 State=UP
@@ -46,6 +50,11 @@ PartitionName=urgent Nodes=$host DefMemPerCPU=1000 PriorityTier=2 State=UP
 CONF
 if ! munge -n </dev/null 2>&1 | unmunge >/dev/null 2>&1; then
     runuser -u munge -- munged
+    touch "$folder/munged"
+fi
+if scontrol ping >/dev/null 2>&1; then
+    echo "a Slurm runs on this machine already; stop it first" >&2
+    exit 1
 fi
 slurmctld
 slurmd
