@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 from functools import wraps
 from importlib import import_module
@@ -106,7 +106,7 @@ def run(command: str, overrides: Sequence[str]) -> int:
     from tsdistill.config.schema import register
     from tsdistill.runs import signals, sweep
 
-    register(config_folders(overrides), {command, _asked_about(overrides)})
+    register(config_folders(overrides), _schemas(command, overrides))
     sweep.name_sweep()
     # Hydra then raises what it would otherwise print with a traceback of its own and exit status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -226,6 +226,15 @@ def _asks(words: Sequence[str]) -> bool:
     return bool(names - {"out", "debug"}) or any(word in (*MULTIRUN, *SWEEPING) for word in words)
 
 
+def _schemas(command: str, words: Sequence[str]) -> Collection[str]:
+    """The commands whose schemas a command may need.
+
+    ``runs id=`` composes ``distill``, and a config of the user's own may build on any command's.
+    """
+    own = any(word.startswith(("--config", "-cd", "-cn", "-cp")) for word in words)
+    return COMMANDS if own else {command, "distill", _asked_about(words)}
+
+
 def _asked_about(words: Sequence[str]) -> str:
     """The command whose sweep ``status`` is asked about."""
     return next((word for word in words if word in SWEEPING), SWEEPING[0])
@@ -336,8 +345,8 @@ def _refuse_flags(command: str, words: Sequence[str]) -> None:
 
 
 def _is_flag(word: str, name: str) -> bool:
-    """Whether argparse takes a word for a flag: the beginning of a long one, or a short one and its value."""
-    return name.startswith(word) or (not word.startswith("--") and word.startswith(name))
+    """Whether argparse takes a word for a flag: the beginning of one, or a short one with its value."""
+    return name.startswith(word) or (name in WITH_VALUE and word.startswith(name))
 
 
 def _flags_last(words: Sequence[str]) -> list[str]:
@@ -368,6 +377,9 @@ SWEEPING = ("distill", "train-teacher")
 
 ASKING = ("hydra/sweeper=status", "hydra.mode=MULTIRUN", "~hydra.callbacks.sweep")
 """What makes the words of a sweep a question about it."""
+
+WITH_VALUE = ("-cp", "-cn", "-cd")
+"""Hydra's short flags whose value may follow without a space."""
 
 COMPOSING = ("train-teacher", "distill", "tune", "ask")
 """Commands that compose an experiment; the others read what these stored."""

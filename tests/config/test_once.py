@@ -86,6 +86,42 @@ def test_a_command_that_has_registered_its_own_schema_alone_finds_an_ensembles_m
     assert "UnitTest tsd lstm_8 seed 0: not stored" in capsys.readouterr().out
 
 
+def test_a_sweep_in_a_config_may_supply_a_choice_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TSDISTILL_OUT", str(tmp_path / "out"))
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/own.yaml").write_text("""\
+# @package _global_
+defaults:
+  - override /method: ???
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      method: none,kd
+      dataset.name: NoSuchSet
+""")
+    words = ["--config-dir", str(tmp_path), "experiment=own"]
+    assert run("distill", words) == 1
+    assert "2 runs, 2 failed" in capsys.readouterr().out
+
+
+def test_a_config_may_build_on_that_of_another_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConfigStore.instance(), "repo", {**_without_schemas()})
+    (tmp_path / "own.yaml").write_text("defaults: [train-teacher]\n")
+    words = ["--config-dir", str(tmp_path), "--config-name", "own", "--cfg", "job"]
+    assert run("distill", words) == 0
+    assert "teacher:" in capsys.readouterr().out
+
+
+def _without_schemas() -> dict[str, object]:
+    store = ConfigStore.instance()
+    return {name: node for name, node in store.repo.items() if not name.endswith("_schema.yaml")}
+
+
 def test_hydra_is_as_before_afterwards() -> None:
     before = Hydra.get_mode, ConfigLoaderImpl.load_configuration
     with pytest.raises(RuntimeError), composed_once():

@@ -60,6 +60,33 @@ def test_a_split_and_a_teacher_of_each_seed_are_no_settings_and_one_version(reco
     assert crossed["version"].nunique() == 2
 
 
+def test_students_of_differing_teachers_of_one_name_are_kept_apart(record):
+    def run(method, epochs, seed=1):
+        return record(method=method, seed=seed, settings={"teacher.training.epochs": epochs})
+
+    records = as_records([run("kd", 1), run("tsd", 60), run("none", 60), run("none", 1)])
+    runs = frame_of_runs(records)
+    assert set(zip(runs["teacher"], runs["method"], runs["variant"], strict=True)) == {
+        ("fcn [teacher.training.epochs=1]", "kd", "kd"),
+        ("fcn [teacher.training.epochs=1]", "none", "none"),
+        ("fcn [teacher.training.epochs=60]", "tsd", "tsd"),
+        ("fcn [teacher.training.epochs=60]", "none", "none"),
+    }
+    varied = frame_of_runs(records, vary=["teacher.training.epochs"])
+    assert set(varied["teacher"]) == {"fcn"}
+    alike = frame_of_runs(as_records([run("kd", 60), run("tsd", 60)]))
+    assert set(alike["teacher"]) == {"fcn"}
+
+
+def test_a_teacher_of_each_seed_keeps_its_name(record):
+    runs = frame_of_runs(
+        as_records(
+            [record(method=m, seed=s, settings={"teacher.seeds": [s]}) for m in ("kd", "tsd") for s in (1, 2)]
+        )
+    )
+    assert set(runs["teacher"]) == {"fcn"} and set(runs["variant"]) == {"kd", "tsd"}
+
+
 def test_a_setting_that_is_absent_differs_from_one_that_is_there(record):
     runs = frame_of_runs(as_records([record(settings={"training.clip": 1.0}), record(seed=2)]))
     assert set(runs["variant"]) == {"kd [training.clip=1.0]", "kd [training.clip=unset]"}

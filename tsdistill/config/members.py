@@ -36,7 +36,7 @@ def expand_members(conf: DictConfig) -> None:
 
 def compose_teacher(name: str) -> DictConfig:
     """The config of ``train-teacher`` for a teacher; must be called within a command, whichever it is."""
-    register_schemas(["train-teacher"])  # a command has registered its own alone
+    register_schemas(["train-teacher"])  # a command registers only what it needs itself
     return compose("train-teacher", [f"teacher={name}"])
 
 

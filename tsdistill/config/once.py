@@ -19,10 +19,11 @@ def composed_once() -> Iterator[None]:
 
     Both differ in two points: for the mode, Hydra permits values to sweep over, and skips choices that are
     missing. So what is composed here first is the config of a run, and the check of the values comes later.
-    Where nothing can be composed, Hydra composes again and says why.
+    Where nothing can be composed, as where a sweep supplies a choice, Hydra composes in
+    its own way.
     """
     kept: dict[tuple[str | None, tuple[str, ...]], DictConfig] = {}
-    compose = ConfigLoaderImpl.load_configuration
+    before, compose = Hydra.get_mode, ConfigLoaderImpl.load_configuration
 
     def get_mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
         try:
@@ -34,7 +35,7 @@ def composed_once() -> Iterator[None]:
                 validate_sweep_overrides=False,
             )
         except Exception:
-            return None
+            return before(hydra, config_name, overrides)
         kept[config_name, tuple(overrides)] = config
         return config.hydra.mode
 
@@ -59,7 +60,6 @@ def composed_once() -> Iterator[None]:
             config.hydra.overrides.hydra.extend(added)
         return config
 
-    before = Hydra.get_mode
     Hydra.get_mode = get_mode  # type: ignore[assignment, method-assign]
     ConfigLoaderImpl.load_configuration = load_configuration  # type: ignore[assignment, method-assign]
     try:

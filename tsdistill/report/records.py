@@ -1,7 +1,7 @@
 """Run records as one tidy frame: a row a run, failed runs included."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,11 +154,13 @@ def frame_of_runs(
     from tsdistill.report.wide import columns_of
 
     grids = _grids(records)
-    suffixes = variant_suffixes(records, grids)
+    apart = _teachers_apart(records, grids, vary)
+    suffixes = variant_suffixes(records, grids, apart)
     seeds = _own_seeds(records)
     rows = []
     for record, suffix, series in zip(records, suffixes, _series(records, vary), strict=True):
         row = _identity(record, suffix, grids[_group(record)])
+        row["teacher"] += _suffix(record, sorted(apart[_group(record)[:2]]))
         if seeds[_group(record)] & _OF_TEACHER:  # each seed has a teacher of its own
             row["version"] = record.get("code") or ""
         rows.append(row | {"series": series})
@@ -184,7 +186,9 @@ def frame_of_runs(
 
 
 def variant_suffixes(
-    records: Sequence[Mapping[str, Any]], grids: Mapping[tuple[str, ...], frozenset[str]]
+    records: Sequence[Mapping[str, Any]],
+    grids: Mapping[tuple[str, ...], frozenset[str]],
+    apart: Mapping[tuple[str, ...], Collection[str]] | None = None,
 ) -> list[str]:
     """Name the settings, outside the grid, in which runs of one method differ.
 
@@ -194,6 +198,7 @@ def variant_suffixes(
     Args:
         records: run records, failed ones included.
         grids: the keys that each (teacher, student, method) selects over.
+        apart: settings that tell the teachers of each (teacher, student) apart, and name those instead.
 
     Returns:
         For each record ``""`` or, say, ``" [saliency.perturbations=50]"``.
@@ -218,7 +223,40 @@ def variant_suffixes(
     for (group, _, key), values in seen.items():
         if len(values) > 1:
             differing[group].add(key)
+    for group, found in differing.items():
+        found -= set((apart or {}).get(group[:2], ()))
     return [_suffix(record, sorted(differing[_group(record)])) for record in records]
+
+
+def _teachers_apart(
+    records: Sequence[Mapping[str, Any]],
+    grids: Mapping[tuple[str, ...], frozenset[str]],
+    vary: Sequence[str],
+) -> dict[tuple[str, ...], set[str]]:
+    """The settings in which teachers of one name differ between the methods of a (teacher, student).
+
+    Students of different teachers are not to be compared, so each of these gets tables of its own. Settings
+    that are varied on purpose, or that each run takes from its seed, are no difference.
+    """
+    seeds = _own_seeds(records)
+    found: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    left_out: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    names: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for record in records:
+        group, pair = _group(record), _group(record)[:2]
+        left_out[pair] |= (seeds[group] & _OF_TEACHER) | grids[group] | {*vary, "teacher.name"}
+        names[pair] |= {key for key in record["settings"] if key.startswith("teacher.")}
+    looked: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for record in records:
+        pair = _group(record)[:2]
+        if (one := (pair, id(record["settings"]))) in looked:  # records share what is alike
+            continue
+        looked[one] = record["settings"]  # so that no other gets its id
+        for key in names[pair] - left_out[pair]:
+            found[pair][key].add(repr(record["settings"].get(key, _UNSET)))
+    return defaultdict(
+        set, {pair: {k for k, v in keys.items() if len(v) > 1} for pair, keys in found.items()}
+    )
 
 
 def _own_seeds(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], set[str]]:
