@@ -13,7 +13,9 @@ def main() -> None:
     """Print one line for each folder."""
     parser = argparse.ArgumentParser(description="compare stored teachers on their validation parts")
     parser.add_argument("folders", nargs="+", metavar="NAME=FOLDER")
-    for name, _, folder in (each.partition("=") for each in parser.parse_args().folders):
+    for name, told, folder in (each.partition("=") for each in parser.parse_args().folders):
+        if not told:
+            parser.error(f"{name}: should be a name and a folder, such as now=out/now")
         stored = [
             json.loads(path.read_text())["validation"]
             for path in Path(folder).glob("teachers/*/*/metrics.json")

@@ -92,7 +92,7 @@ def _describe(name: str, root: Path | None, cache: Path, pictures: Path) -> None
     picture = pictures / f"{modern_name(name)[0]}.png"
     found = describe_dataset(name, root, cache, picture)
     console.print(_table([found.row]))
-    say(f"from {found.source}")
+    say(f"source: {found.source}")
     for label, count in found.train_sizes.items():
         say(f"class {label}: {count} training and {found.test_sizes[label]} test series")
     for note in found.notes:

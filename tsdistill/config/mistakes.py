@@ -51,6 +51,9 @@ LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "s
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 
+RESTRICTIONS = "only"
+"""The node of what a command that reads is restricted to; its names are written without it."""
+
 
 def explain(error: BaseException) -> str:
     """Say what is wrong with the user's overrides.
@@ -106,9 +109,14 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     full_key = str(error.full_key)
     parent_path, _, key = full_key.rpartition(".")
     parent: Any = error.parent_node
-    names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
+    names = [str(name) for name in parent if name != "hydra"] if isinstance(parent, DictConfig) else []
+    if RESTRICTIONS in names:  # dataset=... and so on are written without it
+        names.remove(RESTRICTIONS)
+        names += [str(name) for name in parent[RESTRICTIONS]]
+        if key in names:
+            return f"{key}.*: it is restricted by its name alone, as in {key}=NAME"
     where = f"{parent_path} has no key '{key}'" if parent_path else f"there is no setting '{key}'"
-    below = _deeper(parent) if isinstance(parent, DictConfig) else ()
+    below = [n for n in _deeper(parent) if not n.startswith(f"{RESTRICTIONS}.")] if names else []
     deeper = [f"{parent_path}.{name}" if parent_path else name for name in below]
     return f"{full_key}: {where}; {nearest(key, map(_written, names), deeper)}"
 

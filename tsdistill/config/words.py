@@ -12,7 +12,10 @@ from omegaconf import BooleanNode, DictConfig, EnumNode, Node
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import COMMANDS, register
 
-FLAGS = ("-m", "--multirun", "--cfg", "--config-dir", "--help", "--info", "--resolve")
+MULTIRUN = ("-m", "--multirun")
+SWEEPING = ("train-teacher", "distill", "tune", "status")
+"""Commands that take these flags."""
+FLAGS = (*MULTIRUN, "--cfg", "--config-dir", "--help", "--info", "--resolve")
 """Hydra's flags that users need."""
 RESTRICTED = {"method": "method", "teacher": "teacher", "student": "student", "dataset": None}
 """Names by which commands restrict what they read, and the group whose choices they are."""
@@ -31,7 +34,8 @@ def words_by_command() -> dict[str, list[str]]:
         for command in COMMANDS:
             config = loader.load_configuration(ASKING.get(command, command), [], RunMode.RUN)
             asked = ASKED_ABOUT.get(command, ())
-            words = [*asked, *_groups(loader, config), *_settings(config), *FLAGS]
+            flags = FLAGS if command in SWEEPING else [flag for flag in FLAGS if flag not in MULTIRUN]
+            words = [*asked, *_groups(loader, config), *_settings(config), *flags]
             found[command] = list(dict.fromkeys(words))
     return found
 

@@ -184,8 +184,8 @@ def _sweeps(selection: Selection, pairs: Sequence[Pair], vary: Sequence[str], vi
     found = [sweep for sweep in every if sweep is not None]
     if not found:
         names = varied_settings(selection.runs)
-        advice = f"; these have several: {', '.join(names)}" if names else ""
-        raise TsdistillError(f"vary={','.join(vary)}: no method was run with several values of it{advice}")
+        advice = f"; they have several values of {', '.join(names)}" if names else ""
+        raise TsdistillError(f"vary={','.join(vary)}: no runs of a method differ in it alone{advice}")
     return found
 
 

@@ -211,7 +211,7 @@ def _load(conf: _Frozen, root: Path | None, cache: Path) -> TimeSeriesDataset:
     dataset = load_dataset(conf, root, cache)
     say(
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test series of "
-        f"{dataset.channels} x {dataset.length}, {len(dataset.classes)} classes, from {dataset.source}"
+        f"{dataset.channels} x {dataset.length}, {len(dataset.classes)} classes; {dataset.source}"
     )
     for note in dataset.notes:
         say(f"{dataset.name}: {note}")

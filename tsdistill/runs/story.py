@@ -1,5 +1,6 @@
 """The story in order: load, split, teacher, cache, student, evaluate, record."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -168,7 +169,7 @@ def _without_download(conf: DistillConf) -> DistillConf:
     if name in known_names() and find_here(name, root, Path(conf.out) / "data") is None:
         raise TsdistillError(
             f"{name} is not on this machine, and why=true downloads nothing; "
-            f"`tsdistill datasets download={name}` does"
+            f"`tsdistill datasets download={name} out={shlex.quote(conf.out)}` does"
         )
     return replace(conf, dataset={**conf.dataset, "download": False})
 

@@ -124,10 +124,10 @@ def _train_kept_teacher(job: Job, seed: int, key: str, facts: Mapping[str, Any])
         environment=environment(str(job.device)),
     )
     write_teacher(job.out, job.dataset.name, artefact)
-    epochs = f"{training['epochs']} epochs in " if "epochs" in training else ""
+    epochs = f"{training['epochs']} epochs in" if "epochs" in training else "in"
     size = "" if teacher.parameters() is None else f", {teacher.parameters():,} parameters"
     say(
-        f"{title}: trained {epochs}{time.perf_counter() - began:.1f} s{size}, "
+        f"{title}: trained {epochs} {time.perf_counter() - began:.1f} s{size}, "
         f"test AP {measured['test']['average_precision']:.3f}, accuracy {measured['test']['accuracy']:.3f}"
     )
     _tell(teacher, title)
