@@ -174,6 +174,7 @@ WRONG = [
     ("--epochs 5", f"--epochs: {NO_FLAG}"),
     ("--train=tsd", f"--train=tsd: {NO_FLAG}"),
     ("-e 5", f"-e: {NO_FLAG}"),
+    ("-method=tsd", f"-method=tsd: {NO_FLAG}"),
     ("-m method=none,tds", "method=tds: there is no such method; did you mean 'tsd'?"),
 ]
 
@@ -230,7 +231,14 @@ def test_a_wrong_invocation_is_told_in_one_or_two_lines(
         ("explain", ["series=[]"], "series=[]: name at least one series, such as series=1,5"),
         ("merge", ["from=[]"], "from=[]: name the folders to copy from, such as from=A,B out=C"),
         ("report", ["select=tets"], "select=tets: did you mean 'test'?"),
-        ("pack", ["from=A"], "from: there is no setting 'from'; choose from: debug, hydra, out, unpack"),
+        ("pack", ["from=A"], "from: there is no setting 'from'; choose from: debug, out, unpack"),
+        ("runs", ["metod=tsd"], "metod: there is no setting 'metod'; did you mean 'method'?"),
+        ("runs", ["met=tsd"], "met: there is no setting 'met'; did you mean 'method'?"),
+        (
+            "export",
+            ["dataset.nam=ECG200"],
+            "dataset.*: it is restricted by its name alone, as in dataset=NAME",
+        ),
         ("merge", ["frmo=A"], "frmo: there is no setting 'frmo'; did you mean 'from'?"),
         (
             "pack",
