@@ -1,5 +1,7 @@
 """The shared-prefix pass against windows.apply and the ordinary forward pass."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +13,8 @@ from tsdistill.models import recurrent
 from tsdistill.models.recurrent import GRU, LSTM
 from tsdistill.saliency.windows import Windows
 from tsdistill.training.loop import autocast
+
+LONG = "TSDISTILL_LONG" in os.environ
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-13}
 
@@ -48,7 +52,7 @@ def cases(draw):
     return model, x, Windows(starts, segments, channels), lengths, draw(st.integers(1, T))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 if LONG else 40, deadline=None)
 @given(cases())
 def test_equals_the_plain_way_with_gradients(case):
     model, x, windows, lengths, chunk = case
