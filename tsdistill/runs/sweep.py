@@ -205,6 +205,7 @@ class SweepSummary(Callback):
         lost = max(0, int(os.environ.get(JOBS_VARIABLE, 0)) - len(jobs))
         failed_jobs = len(failed) + lost
         rest = "not run" if config.get("fail") is Fail.fast and failed else "without a note"
-        say(f"{len(jobs) + lost} runs, {len(failed)} failed" + (f", {lost} {rest}" if lost else ""))
+        runs = "1 run" if len(jobs) + lost == 1 else f"{len(jobs) + lost} runs"
+        say(f"{runs}, {len(failed)} failed" + (f", {lost} {rest}" if lost else ""))
         for job in failed:
             say(f"  failed: {' '.join(job['overrides'])}: {job['error']}")
