@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tsdistill import __version__
+from tsdistill.config.flags import MULTIRUN, SWEEPABLE
 from tsdistill.errors import DamagedError, TsdistillError, nearest, one_line, visible
 
 HELP = """\
@@ -331,7 +332,7 @@ def _refuse_flags(command: str, words: Sequence[str]) -> None:
     from hydra._internal.utils import get_args_parser
 
     sweeping = next((word for word in words if word in MULTIRUN), None)
-    if sweeping and command not in (*SWEEPING, "tune", "status"):
+    if sweeping and command not in SWEEPABLE:
         raise TsdistillError(f"{command} sweeps over nothing; leave {sweeping} out")
 
     known = get_args_parser()._option_string_actions
@@ -369,8 +370,6 @@ VALUED_FLAGS = (
     *("-c", "-cd", "-cp", "-cn", "-i"),
 )
 """Hydra's flags that the next word belongs to."""
-
-MULTIRUN = ("-m", "--multirun")
 
 SWEEPING = ("distill", "train-teacher")
 """Commands whose words ``status`` takes; the first is meant where none is named."""

@@ -9,12 +9,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import BooleanNode, DictConfig, EnumNode, Node
 
+from tsdistill.config.flags import MULTIRUN, SWEEPABLE
 from tsdistill.config.resolve import conf_folder
 from tsdistill.config.schema import COMMANDS, register
 
-MULTIRUN = ("-m", "--multirun")
-SWEEPING = ("train-teacher", "distill", "tune", "status")
-"""Commands that take these flags."""
 FLAGS = (*MULTIRUN, "--cfg", "--config-dir", "--help", "--info", "--resolve")
 """Hydra's flags that users need."""
 RESTRICTED = {"method": "method", "teacher": "teacher", "student": "student", "dataset": None}
@@ -34,7 +32,7 @@ def words_by_command() -> dict[str, list[str]]:
         for command in COMMANDS:
             config = loader.load_configuration(ASKING.get(command, command), [], RunMode.RUN)
             asked = ASKED_ABOUT.get(command, ())
-            flags = FLAGS if command in SWEEPING else [flag for flag in FLAGS if flag not in MULTIRUN]
+            flags = FLAGS if command in SWEEPABLE else [flag for flag in FLAGS if flag not in MULTIRUN]
             words = [*asked, *_groups(loader, config), *_settings(config), *flags]
             found[command] = list(dict.fromkeys(words))
     return found

@@ -160,8 +160,8 @@ class StageTask(nn.Module):
         }
         if not parts:
             return {}
-        weighted = [_weighted(value, self.stage.weights[name]) for name, value in parts.items()]
-        return {"loss": weighted[0] if len(weighted) == 1 else torch.stack(weighted).sum(), **parts}
+        loss = torch.stack([self.stage.weights[name] * value for name, value in parts.items()]).sum()
+        return {"loss": loss, **parts}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -188,8 +188,3 @@ class StageTask(nn.Module):
             if self._score is not None:
                 totals.update(self._score(joined, part.y))
         return totals
-
-
-def _weighted(value: Tensor, weight: float) -> Tensor:
-    """Weight a term; one that counts once is taken as it is."""
-    return value if weight == 1 else weight * value

@@ -154,9 +154,9 @@ def frame_of_runs(
     from tsdistill.report.wide import columns_of
 
     grids = _grids(records)
-    apart = _teachers_apart(records, grids, vary)
-    suffixes = variant_suffixes(records, grids, apart)
     seeds = _own_seeds(records)
+    apart = _teachers_apart(records, grids, seeds, vary)
+    suffixes = variant_suffixes(records, grids, apart)
     rows = []
     for record, suffix, series in zip(records, suffixes, _series(records, vary), strict=True):
         row = _identity(record, suffix, grids[_group(record)])
@@ -231,6 +231,7 @@ def variant_suffixes(
 def _teachers_apart(
     records: Sequence[Mapping[str, Any]],
     grids: Mapping[tuple[str, ...], frozenset[str]],
+    seeds: Mapping[tuple[str, ...], set[str]],
     vary: Sequence[str],
 ) -> dict[tuple[str, ...], set[str]]:
     """The settings in which teachers of one name differ between the methods of a (teacher, student).
@@ -238,7 +239,6 @@ def _teachers_apart(
     Students of different teachers are not to be compared, so each of these gets tables of its own. Settings
     that are varied on purpose, or that each run takes from its seed, are no difference.
     """
-    seeds = _own_seeds(records)
     found: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     left_out: dict[tuple[str, ...], set[str]] = defaultdict(set)
     names: dict[tuple[str, ...], set[str]] = defaultdict(set)
