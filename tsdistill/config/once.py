@@ -19,8 +19,7 @@ def composed_once() -> Iterator[None]:
 
     Both differ in two points: for the mode, Hydra permits values to sweep over, and skips choices that are
     missing. So what is composed here first is the config of a run, and the check of the values comes later.
-    Where nothing can be composed, as where a sweep supplies a choice, Hydra composes in
-    its own way.
+    Where it can't be composed, as where a sweep supplies a choice, Hydra goes its own way.
     """
     kept: dict[tuple[str | None, tuple[str, ...]], DictConfig] = {}
     before, compose = Hydra.get_mode, ConfigLoaderImpl.load_configuration

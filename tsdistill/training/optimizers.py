@@ -17,8 +17,8 @@ def without_compiler(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.o
     """The same optimiser, without PyTorch's compiler and its profiler's marks.
 
     PyTorch shields these methods from its compiler by wrappers that load it at their first call: one to two
-    seconds of every process, though nothing here is compiled. A small model's step would spend a tenth of its
-    time on marks for the profiler. ``differentiable=True`` no longer works, nor do hooks on steps.
+    seconds of every process, though nothing here is compiled. The steps of small models are so short that
+    the profiler's marks count, too. ``differentiable=True`` no longer works, nor do hooks on steps.
 
     Args:
         kind: an optimiser's class.
